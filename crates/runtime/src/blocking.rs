@@ -1,0 +1,84 @@
+//! One bounded pool for calls that block: syncs, directory walks, reads that miss the page cache.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tracing::Span;
+
+/// A bounded pool of threads for blocking calls.
+///
+/// At most the given number of calls run at once; the rest wait in order. A call carries the
+/// span of whoever asked for it.
+#[derive(Debug, Clone)]
+pub struct BlockingPool {
+    permits: Arc<Semaphore>,
+}
+
+impl BlockingPool {
+    /// Makes a pool that runs at most `limit` calls at once.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(limit.max(1))),
+        }
+    }
+
+    /// Runs `call` on a thread of the pool and returns what it returned.
+    ///
+    /// # Panics
+    /// Panics when `call` does: a panic there is a bug here, not a condition to handle.
+    ///
+    /// # Cancellation
+    /// Dropping the future before the call has started takes it back; a call that has started
+    /// runs to its end, and its result is dropped.
+    pub async fn run<T, F>(&self, call: F) -> T
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let permits = Arc::clone(&self.permits);
+        let permit = permits
+            .acquire_owned()
+            .await
+            .expect("the semaphore is never closed");
+        let span = Span::current();
+        #[expect(clippy::disallowed_methods, reason = "this is the bounded pool itself")]
+        let task = tokio::task::spawn_blocking(move || {
+            let result = span.in_scope(call);
+            drop(permit);
+            result
+        });
+        match task.await {
+            Ok(result) => result,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_more_than_the_limit_run_at_once() {
+        let pool = BlockingPool::new(2);
+        let running = Arc::new(AtomicUsize::new(0));
+        let most = Arc::new(AtomicUsize::new(0));
+        let calls = (0..8).map(|_| {
+            let (pool, running, most) = (pool.clone(), Arc::clone(&running), Arc::clone(&most));
+            async move {
+                pool.run(move || {
+                    most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    std::thread::sleep(Duration::from_millis(5));
+                    running.fetch_sub(1, Ordering::SeqCst);
+                })
+                .await;
+            }
+        });
+        futures_util::future::join_all(calls).await;
+        assert_eq!(most.load(Ordering::SeqCst), 2);
+    }
+}
