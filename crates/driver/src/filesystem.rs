@@ -1,0 +1,307 @@
+//! A directory of the machine as a driver.
+//!
+//! The way of a durable value: a temporary file beside the target is written and synced, moved
+//! into place, and then the directory is synced with every ancestor that is not known to be
+//! durable. An ingest grows in its staged file and is moved the same way. Reads that the page
+//! cache can answer never leave the caller's thread.
+
+mod durable;
+mod ingest;
+mod list;
+mod read;
+mod remove;
+mod tree;
+mod verified;
+mod write;
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use rustix::fs::OFlags;
+use wharfinger_runtime::Runtime;
+
+use crate::{
+    Capabilities, Driver, DriverPath, Durability, EntryKind, Error, ErrorKind, Ingest, Metadata,
+    Page, Put, ReadRange, ReadStream, RedirectMethod, Result, Resume, Target,
+};
+
+use self::durable::DurableDirectories;
+use self::read::{FileStream, read_cached};
+use self::tree::{Tree, errno_at};
+use self::verified::{Place, Version};
+
+const NAME: &str = "filesystem";
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
+/// A pipe or device that somebody has put there must not make us wait.
+const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK);
+
+/// How to open a [`Filesystem`].
+#[derive(Debug, Clone)]
+pub struct FilesystemOptions {
+    /// The directory that holds everything.
+    pub root: PathBuf,
+    /// Paths below it at which a symbolic link is followed; anywhere else it is refused.
+    pub followed: Vec<DriverPath>,
+    /// Whether durable writes are synced. Without it they outlive the process and not a power cut.
+    pub sync: bool,
+}
+
+impl FilesystemOptions {
+    /// Options for `root`, synced, with no links followed.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self {
+            root: root.into(),
+            followed: Vec::new(),
+            sync: true,
+        }
+    }
+}
+
+/// Keeps values as files below one directory.
+///
+/// # Examples
+/// ```
+/// use wharfinger_driver::{Driver, DriverExt, DriverPath, Durability, Filesystem, FilesystemOptions};
+/// use wharfinger_runtime::Runtime;
+///
+/// # let directory = tempfile::tempdir()?;
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let driver = Filesystem::open(FilesystemOptions::new(directory.path()), Runtime::new(4))?;
+/// let path: DriverPath = "a/link".parse()?;
+/// driver.put_one(&path, "sha256:…".into(), Durability::Durable).await?;
+/// assert_eq!(driver.get_small(&path).await?, "sha256:…");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Filesystem {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    tree: Tree,
+    durable: DurableDirectories,
+    runtime: Runtime,
+    sync: bool,
+    /// Whether `/proc` is mounted, by which a nameless file gets its name.
+    #[cfg(target_os = "linux")]
+    has_proc: bool,
+}
+
+impl Filesystem {
+    /// Opens the directory, and makes it, private to its owner, when it is not there.
+    ///
+    /// # Errors
+    /// Fails when the directory cannot be opened or made.
+    pub fn open(options: FilesystemOptions, runtime: Runtime) -> io::Result<Self> {
+        let tree = Tree::open(&options.root, options.followed)?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                tree,
+                durable: DurableDirectories::default(),
+                runtime,
+                sync: options.sync,
+                #[cfg(target_os = "linux")]
+                has_proc: Path::new("/proc/self/fd").exists(),
+            }),
+        })
+    }
+
+    async fn blocking<T, F>(&self, call: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Arc<Inner>) -> Result<T> + Send + 'static,
+    {
+        let inner = Arc::clone(&self.inner);
+        self.inner.runtime.blocking.run(move || call(&inner)).await
+    }
+}
+
+impl Inner {
+    fn syncs(&self, durability: Durability) -> bool {
+        self.sync && durability == Durability::Durable
+    }
+
+    fn metadata(&self, file: &OwnedFd, path: &DriverPath) -> Result<Metadata> {
+        let place = Place {
+            directory: &|| self.tree.parent_of(path).ok(),
+            name: path.name(),
+        };
+        verified::metadata_of(file.as_fd(), place).map_err(|errno| errno_at(path, errno))
+    }
+
+    fn open_value(&self, path: &DriverPath) -> Result<(File, Metadata)> {
+        let file = self.tree.open_at(path, READ)?;
+        let metadata = self.metadata(&file, path)?;
+        if metadata.kind == EntryKind::Directory {
+            return Err(Error::with_source(
+                ErrorKind::Invalid,
+                NAME,
+                path,
+                "it is a directory",
+            ));
+        }
+        Ok((file.into(), metadata))
+    }
+
+    fn mark_verified(&self, path: &DriverPath, metadata: &Metadata) -> Result<()> {
+        let file = self.tree.open_at(path, READ)?;
+        let stat = rustix::fs::fstat(&file).map_err(|errno| errno_at(path, errno))?;
+        let version = Version::of(&stat);
+        if version.modified() != metadata.modified
+            || self.metadata(&file, path)?.size_bytes != metadata.size_bytes
+        {
+            // It has changed since it was hashed: what the caller knows is of no use any more.
+            return Ok(());
+        }
+        let place = Place {
+            directory: &|| self.tree.parent_of(path).ok(),
+            name: path.name(),
+        };
+        verified::mark(file.as_fd(), place, version).map_err(|errno| errno_at(path, errno))
+    }
+
+    fn settle(&self, path: &DriverPath) -> Result<()> {
+        let file = self.tree.open_at(path, READ)?;
+        if !self.sync {
+            return Ok(());
+        }
+        rustix::fs::fdatasync(&file)
+            .map_err(|errno| Error::with_source(ErrorKind::Unsynced, NAME, path, errno))?;
+        self.durable.sync_way_to(&self.tree, path)
+    }
+}
+
+#[async_trait]
+impl Driver for Filesystem {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            redirect: false,
+            directories: true,
+            resume_anywhere: true,
+            staged_is_visible: true,
+        }
+    }
+
+    async fn stat(&self, path: &DriverPath) -> Result<Metadata> {
+        let file = self.inner.tree.open_at(path, READ)?;
+        self.inner.metadata(&file, path)
+    }
+
+    async fn get(&self, path: &DriverPath, limit_bytes: u64) -> Result<Bytes> {
+        let (file, metadata) = self.inner.open_value(path)?;
+        if metadata.size_bytes > limit_bytes {
+            return Err(Error::new(ErrorKind::TooLarge, NAME, path));
+        }
+        let length = usize::try_from(metadata.size_bytes)
+            .map_err(|_| Error::new(ErrorKind::TooLarge, NAME, path))?;
+        // One byte more than there should be tells a file that grew from one that did not.
+        let read = match read_cached(&file, length + 1, 0) {
+            Some(Ok(bytes)) if bytes.len() >= length => Ok(bytes),
+            Some(Err(error)) => Err(error),
+            // Only part of it was in the page cache.
+            Some(Ok(_)) | None => {
+                self.inner
+                    .runtime
+                    .blocking
+                    .run(move || {
+                        use std::io::Read as _;
+                        let mut bytes = Vec::with_capacity(length);
+                        (&file)
+                            .take(length as u64 + 1)
+                            .read_to_end(&mut bytes)
+                            .map(|_| bytes)
+                    })
+                    .await
+            }
+        };
+        let mut bytes = read.map_err(|error| Error::from_io(NAME, path, error))?;
+        bytes.truncate(length);
+        Ok(bytes.into())
+    }
+
+    async fn read(&self, path: &DriverPath, range: ReadRange) -> Result<ReadStream> {
+        let (file, metadata) = self.inner.open_value(path)?;
+        if range.start > metadata.size_bytes {
+            return Err(Error::new(ErrorKind::Invalid, NAME, path));
+        }
+        let length = range
+            .length
+            .unwrap_or(u64::MAX)
+            .min(metadata.size_bytes - range.start);
+        let pool = self.inner.runtime.blocking.clone();
+        let bytes =
+            FileStream::new(Arc::new(file), path.clone(), pool, range.start, length).boxed();
+        Ok(ReadStream {
+            metadata,
+            length,
+            bytes,
+        })
+    }
+
+    async fn put(&self, writes: &[Put], durability: Durability) -> Result<()> {
+        let writes = writes.to_vec();
+        self.blocking(move |inner| inner.put_all(&writes, durability))
+            .await
+    }
+
+    async fn list(
+        &self,
+        directory: &DriverPath,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page> {
+        let (directory, after) = (directory.clone(), after.map(str::to_owned));
+        self.blocking(move |inner| inner.list_page(&directory, after.as_deref(), limit))
+            .await
+    }
+
+    async fn delete(&self, path: &DriverPath, durability: Durability) -> Result<()> {
+        let path = path.clone();
+        self.blocking(move |inner| inner.remove(&path, durability))
+            .await
+    }
+
+    async fn begin(&self, target: &Target) -> Result<Box<dyn Ingest>> {
+        let target = target.clone();
+        let ingest = self.blocking(move |inner| inner.begin(&target)).await?;
+        Ok(Box::new(ingest))
+    }
+
+    async fn resume(&self, path: &DriverPath, resume: Resume) -> Result<Box<dyn Ingest>> {
+        let path = path.clone();
+        let ingest = self
+            .blocking(move |inner| inner.resume(&path, &resume))
+            .await?;
+        Ok(Box::new(ingest))
+    }
+
+    async fn mark_verified(&self, path: &DriverPath, metadata: &Metadata) -> Result<()> {
+        let (path, metadata) = (path.clone(), metadata.clone());
+        self.blocking(move |inner| inner.mark_verified(&path, &metadata))
+            .await
+    }
+
+    async fn settle(&self, path: &DriverPath) -> Result<()> {
+        let path = path.clone();
+        self.blocking(move |inner| inner.settle(&path)).await
+    }
+
+    async fn redirect(&self, path: &DriverPath, _: RedirectMethod, _: Duration) -> Result<String> {
+        Err(Error::new(ErrorKind::Unsupported, NAME, path))
+    }
+}

@@ -1,0 +1,560 @@
+//! Ingests on a filesystem: one file that grows in place, then one rename.
+
+use std::fs::File;
+use std::io::IoSlice;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use rustix::fs::{AtFlags, FlockOperation, OFlags};
+use rustix::io::Errno;
+
+use crate::{
+    Checkpoint, Commit, Condition, DriverPath, Durability, Error, ErrorKind, Ingest, ReadRange,
+    ReadStream, Result, Resume, Target,
+};
+
+use super::read::FileStream;
+use super::tree::errno_at;
+use super::verified::{self, Place, Version};
+use super::{Inner, NAME};
+
+/// 1,024 pieces: the most that the kernel takes in one vectored write.
+const MOST_PIECES: usize = 1024;
+
+/// Where the file of an ingest lies until its commit.
+#[derive(Debug)]
+pub(super) enum Staging {
+    /// At a path of its own.
+    Path(DriverPath),
+    /// Under no name: the kernel removes it with its last descriptor.
+    Nameless(DriverPath),
+    /// Where the file system has no nameless files: under a temporary name.
+    Named {
+        directory: OwnedFd,
+        name: String,
+        destination: DriverPath,
+    },
+}
+
+impl Staging {
+    fn path(&self) -> &DriverPath {
+        match self {
+            Self::Path(path)
+            | Self::Nameless(path)
+            | Self::Named {
+                destination: path, ..
+            } => path,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Health {
+    Whole,
+    /// A call has failed; only close and abort are left.
+    Broken,
+    /// Closed or aborted.
+    Ended,
+    /// The value is in its place.
+    Committed,
+}
+
+/// One file on its way in.
+#[derive(Debug)]
+pub(super) struct FileIngest {
+    inner: Arc<Inner>,
+    file: Arc<File>,
+    staging: Arc<Staging>,
+    offset: u64,
+    health: Health,
+}
+
+impl Inner {
+    /// See [`crate::Driver::begin`].
+    pub(super) fn begin(self: &Arc<Self>, target: &Target) -> Result<FileIngest> {
+        let (file, staging) = match target {
+            Target::Staged(path) => {
+                let directory = self.tree.make_parent_of(path)?;
+                let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let file = rustix::fs::openat(&directory, path.name(), flags, self.tree.file_mode)
+                    .map_err(|errno| errno_at(path, errno))?;
+                lock(&file, &directory, path)?;
+                rustix::fs::ftruncate(&file, 0).map_err(|errno| errno_at(path, errno))?;
+                (file, Staging::Path(path.clone()))
+            }
+            Target::Final(path) => self.open_unnamed(path)?,
+        };
+        Ok(self.ingest(file, staging, 0))
+    }
+
+    /// See [`crate::Driver::resume`].
+    pub(super) fn resume(
+        self: &Arc<Self>,
+        path: &DriverPath,
+        resume: &Resume,
+    ) -> Result<FileIngest> {
+        let directory = self.tree.parent_of(path)?;
+        let file = self.tree.open_at(path, OFlags::RDWR)?;
+        lock(&file, &directory, path)?;
+        let size = size_of(&file, path)?;
+        let offset = match resume.at {
+            Some(at) if at > size => return Err(Error::new(ErrorKind::Invalid, NAME, path)),
+            Some(at) if at < size => {
+                rustix::fs::ftruncate(&file, at).map_err(|errno| errno_at(path, errno))?;
+                at
+            }
+            _ => size,
+        };
+        Ok(self.ingest(file, Staging::Path(path.clone()), offset))
+    }
+
+    fn ingest(self: &Arc<Self>, file: OwnedFd, staging: Staging, offset: u64) -> FileIngest {
+        FileIngest {
+            inner: Arc::clone(self),
+            file: Arc::new(file.into()),
+            staging: Arc::new(staging),
+            offset,
+            health: Health::Whole,
+        }
+    }
+
+    /// Opens a file that leaves nothing behind, on the file system of `destination`.
+    fn open_unnamed(&self, destination: &DriverPath) -> Result<(OwnedFd, Staging)> {
+        let mut path = destination.clone();
+        let directory = loop {
+            match self.tree.parent_of(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => match path.parent() {
+                    Some(parent) => path = parent,
+                    None => return Err(error),
+                },
+                other => break other?,
+            }
+        };
+        #[cfg(target_os = "linux")]
+        if self.has_proc {
+            let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+            match rustix::fs::openat(&directory, ".", flags, self.tree.file_mode) {
+                Ok(file) => return Ok((file, Staging::Nameless(destination.clone()))),
+                Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => {}
+                Err(errno) => return Err(errno_at(destination, errno)),
+            }
+        }
+        let name = self.temporary_name(destination);
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&directory, &name, flags, self.tree.file_mode)
+            .map_err(|errno| errno_at(destination, errno))?;
+        Ok((
+            file,
+            Staging::Named {
+                directory,
+                name,
+                destination: destination.clone(),
+            },
+        ))
+    }
+
+    /// Moves the finished file to its destination and writes what follows.
+    fn commit(&self, file: &File, staging: &Staging, commit: &Commit) -> Result<()> {
+        let destination = &commit.destination;
+        if let Staging::Nameless(meant)
+        | Staging::Named {
+            destination: meant, ..
+        } = staging
+            && meant != destination
+        {
+            return Err(Error::new(ErrorKind::Invalid, NAME, destination));
+        }
+        let directory = self.tree.make_parent_of(destination)?;
+        if commit.verified {
+            let stat = rustix::fs::fstat(file).map_err(|errno| errno_at(destination, errno))?;
+            let place = Place {
+                directory: &|| directory.try_clone().ok(),
+                name: destination.name(),
+            };
+            // Without the record the next reader hashes once more, no worse.
+            verified::mark(file.as_fd(), place, Version::of(&stat)).ok();
+        }
+        self.sync_file(file, staging.path())?;
+        self.move_into_place(file, staging, &directory, commit)?;
+        if self.syncs(Durability::Durable) {
+            self.durable.sync_way_to(&self.tree, destination)?;
+        }
+        self.put_all(&commit.then, Durability::Durable)
+    }
+
+    fn move_into_place(
+        &self,
+        file: &File,
+        staging: &Staging,
+        directory: &OwnedFd,
+        commit: &Commit,
+    ) -> Result<()> {
+        let to = &commit.destination;
+        let rename = |source: &OwnedFd, from: &str| {
+            self.rename_into_place(source.as_fd(), from, directory, to, commit.condition)
+        };
+        let moved = match staging {
+            Staging::Path(path) => {
+                let source = self.tree.parent_of(path)?;
+                match rename(&source, path.name()) {
+                    // The blobs lie on another disk.
+                    Err(Errno::XDEV) => {
+                        return self.copy_into_place(file, &source, path, directory, commit);
+                    }
+                    other => other,
+                }
+            }
+            Staging::Named {
+                directory: source,
+                name,
+                ..
+            } => rename(source, name),
+            Staging::Nameless(_) => self.name_into_place(file, directory, commit),
+        };
+        moved.map_err(|errno| errno_at(to, errno))
+    }
+
+    /// Gives a nameless file its name. Once it has had one it cannot get another, so the name that
+    /// may be refused is tried first.
+    fn name_into_place(
+        &self,
+        file: &File,
+        directory: &OwnedFd,
+        commit: &Commit,
+    ) -> Result<(), Errno> {
+        let from = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file));
+        let link = |name: &str| {
+            rustix::fs::linkat(
+                rustix::fs::CWD,
+                &from,
+                directory,
+                name,
+                AtFlags::SYMLINK_FOLLOW,
+            )
+        };
+        let to = &commit.destination;
+        match commit.condition {
+            Condition::IfAbsent => link(to.name()),
+            Condition::Replace => {
+                let name = self.temporary_name(to);
+                link(&name)?;
+                self.rename_into_place(directory.as_fd(), &name, directory, to, Condition::Replace)
+                    .inspect_err(|_| {
+                        // The first error is the one to tell.
+                        rustix::fs::unlinkat(directory, &name, AtFlags::empty()).ok();
+                    })
+            }
+        }
+    }
+
+    /// The slow way, for a destination on another file system: copy, sync, rename, unlink.
+    fn copy_into_place(
+        &self,
+        file: &File,
+        source: &OwnedFd,
+        path: &DriverPath,
+        directory: &OwnedFd,
+        commit: &Commit,
+    ) -> Result<()> {
+        use std::io::{Seek as _, SeekFrom};
+        let to = &commit.destination;
+        let io = |error| Error::from_io(NAME, to, error);
+        let name = self.temporary_name(to);
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let copy = rustix::fs::openat(directory, &name, flags, self.tree.file_mode)
+            .map_err(|errno| errno_at(to, errno))?;
+        let mut copy = File::from(copy);
+        let copied = (|| {
+            let mut from = file.try_clone().map_err(io)?;
+            from.seek(SeekFrom::Start(0)).map_err(io)?;
+            std::io::copy(&mut from, &mut copy).map_err(io)?;
+            if commit.verified {
+                let stat = rustix::fs::fstat(&copy).map_err(|errno| errno_at(to, errno))?;
+                let place = Place {
+                    directory: &|| directory.try_clone().ok(),
+                    name: to.name(),
+                };
+                verified::mark(copy.as_fd(), place, Version::of(&stat)).ok();
+            }
+            self.sync_file(&copy, to)?;
+            self.rename_into_place(directory.as_fd(), &name, directory, to, commit.condition)
+                .map_err(|errno| errno_at(to, errno))
+        })();
+        if copied.is_err() {
+            rustix::fs::unlinkat(directory, &name, AtFlags::empty()).ok();
+            return copied;
+        }
+        rustix::fs::unlinkat(source, path.name(), AtFlags::empty())
+            .map_err(|errno| errno_at(path, errno))
+    }
+
+    fn sync_file(&self, file: &File, path: &DriverPath) -> Result<()> {
+        if !self.syncs(Durability::Durable) {
+            return Ok(());
+        }
+        rustix::fs::fdatasync(file)
+            .map_err(|errno| Error::with_source(ErrorKind::Unsynced, NAME, path, errno))
+    }
+}
+
+impl FileIngest {
+    fn path(&self) -> &DriverPath {
+        self.staging.path()
+    }
+
+    fn whole(&self) -> Result<()> {
+        match self.health {
+            Health::Whole => Ok(()),
+            Health::Broken | Health::Ended | Health::Committed => {
+                Err(Error::new(ErrorKind::Broken, NAME, self.path()))
+            }
+        }
+    }
+
+    fn unlock(&self) {
+        if matches!(*self.staging, Staging::Path(_)) {
+            // A background sync may hold the descriptor a while longer; the lock must not wait for it.
+            rustix::fs::flock(&self.file, FlockOperation::Unlock).ok();
+        }
+    }
+}
+
+impl Drop for FileIngest {
+    fn drop(&mut self) {
+        self.unlock();
+        if let Staging::Named {
+            directory, name, ..
+        } = &*self.staging
+            && self.health != Health::Committed
+        {
+            // Nobody is left to tell; the name is hidden from listings.
+            rustix::fs::unlinkat(directory, name, AtFlags::empty()).ok();
+        }
+    }
+}
+
+#[async_trait]
+impl Ingest for FileIngest {
+    fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    async fn append(&mut self, chunks: Vec<Bytes>) -> Result<()> {
+        self.whole()?;
+        self.health = Health::Broken;
+        let (file, at, path) = (Arc::clone(&self.file), self.offset, self.path().clone());
+        let length = self
+            .inner
+            .runtime
+            .blocking
+            .run(move || write_at(&file, &chunks, at))
+            .await;
+        self.offset += length.map_err(|errno| errno_at(&path, errno))?;
+        self.health = Health::Whole;
+        Ok(())
+    }
+
+    fn checkpoint(&mut self) -> BoxFuture<'static, Result<Checkpoint>> {
+        if let Err(error) = self.whole() {
+            return Box::pin(std::future::ready(Err(error)));
+        }
+        let (inner, file, path) = (
+            Arc::clone(&self.inner),
+            Arc::clone(&self.file),
+            self.path().clone(),
+        );
+        let checkpoint = Checkpoint {
+            offset: self.offset,
+            state: None,
+        };
+        Box::pin(async move {
+            let pool = inner.runtime.blocking.clone();
+            pool.run(move || {
+                inner.sync_file(&file, &path)?;
+                if inner.syncs(Durability::Durable) {
+                    inner.durable.sync_way_to(&inner.tree, &path)
+                } else {
+                    Ok(())
+                }
+            })
+            .await?;
+            Ok(checkpoint)
+        })
+    }
+
+    async fn reset(&mut self) -> Result<()> {
+        self.whole()?;
+        self.health = Health::Broken;
+        let (file, path) = (Arc::clone(&self.file), self.path().clone());
+        let truncated = self
+            .inner
+            .runtime
+            .blocking
+            .run(move || rustix::fs::ftruncate(&file, 0))
+            .await;
+        truncated.map_err(|errno| errno_at(&path, errno))?;
+        self.offset = 0;
+        self.health = Health::Whole;
+        Ok(())
+    }
+
+    async fn read_back(&mut self, range: ReadRange) -> Result<ReadStream> {
+        self.whole()?;
+        let Staging::Path(path) = &*self.staging else {
+            return Err(Error::new(ErrorKind::Unsupported, NAME, self.path()));
+        };
+        if range.start > self.offset {
+            return Err(Error::new(ErrorKind::Invalid, NAME, path));
+        }
+        let nowhere = Place {
+            directory: &|| None,
+            name: path.name(),
+        };
+        let metadata = verified::metadata_of(self.file.as_fd(), nowhere)
+            .map_err(|errno| errno_at(path, errno))?;
+        let length = range
+            .length
+            .unwrap_or(u64::MAX)
+            .min(self.offset - range.start);
+        let pool = self.inner.runtime.blocking.clone();
+        let bytes = FileStream::new(
+            Arc::clone(&self.file),
+            path.clone(),
+            pool,
+            range.start,
+            length,
+        )
+        .boxed();
+        Ok(ReadStream {
+            metadata,
+            length,
+            bytes,
+        })
+    }
+
+    async fn commit(&mut self, commit: Commit) -> Result<()> {
+        self.whole()?;
+        self.health = Health::Broken;
+        let (inner, file, staging) = (
+            Arc::clone(&self.inner),
+            Arc::clone(&self.file),
+            Arc::clone(&self.staging),
+        );
+        let destination = commit.destination.clone();
+        let committed = self
+            .inner
+            .runtime
+            .blocking
+            .run(move || inner.commit(&file, &staging, &commit))
+            .await;
+        match committed {
+            Ok(()) => {
+                self.health = Health::Committed;
+                self.unlock();
+                Ok(())
+            }
+            Err(error) => {
+                // Only what lies at the destination itself leaves the handle whole; a link that was
+                // to follow and is there already means that the value was moved.
+                if error.kind() == ErrorKind::AlreadyExists && *error.path() == destination {
+                    self.health = Health::Whole;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn close(&mut self) -> Result<Checkpoint> {
+        if matches!(self.health, Health::Ended | Health::Committed) {
+            return self.whole().map(|()| Checkpoint {
+                offset: self.offset,
+                state: None,
+            });
+        }
+        if self.health == Health::Broken {
+            // What a failed append has left is nobody's.
+            let (file, offset, path) = (Arc::clone(&self.file), self.offset, self.path().clone());
+            let cut = self
+                .inner
+                .runtime
+                .blocking
+                .run(move || rustix::fs::ftruncate(&file, offset))
+                .await;
+            cut.map_err(|errno| errno_at(&path, errno))?;
+        }
+        self.health = Health::Ended;
+        self.unlock();
+        Ok(Checkpoint {
+            offset: self.offset,
+            state: None,
+        })
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        if matches!(self.health, Health::Ended | Health::Committed) {
+            return Err(Error::new(ErrorKind::Broken, NAME, self.path()));
+        }
+        self.health = Health::Ended;
+        if let Staging::Path(path) = &*self.staging {
+            let (inner, path) = (Arc::clone(&self.inner), path.clone());
+            self.inner
+                .runtime
+                .blocking
+                .run(move || inner.remove(&path, Durability::Scratch))
+                .await?;
+        }
+        self.unlock();
+        Ok(())
+    }
+}
+
+fn write_at(file: &File, chunks: &[Bytes], mut at: u64) -> Result<u64, Errno> {
+    let start = at;
+    let mut slices: Vec<IoSlice<'_>> = chunks.iter().map(|chunk| IoSlice::new(chunk)).collect();
+    let mut left = &mut slices[..];
+    IoSlice::advance_slices(&mut left, 0);
+    while !left.is_empty() {
+        let now = &left[..left.len().min(MOST_PIECES)];
+        match rustix::io::pwritev(file, now, at) {
+            Ok(0) => return Err(Errno::IO),
+            Ok(written) => {
+                at += written as u64;
+                IoSlice::advance_slices(&mut left, written);
+            }
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(at - start)
+}
+
+/// Takes the lock of a staged file, and makes sure that it still lies at its path: whoever held
+/// the lock before may have committed or removed it.
+fn lock(file: &OwnedFd, directory: &OwnedFd, path: &DriverPath) -> Result<()> {
+    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::AGAIN) => return Err(Error::new(ErrorKind::Busy, NAME, path)),
+        Err(errno) => return Err(errno_at(path, errno)),
+    }
+    let ours = rustix::fs::fstat(file).map_err(|errno| errno_at(path, errno))?;
+    let there = rustix::fs::statat(directory, path.name(), AtFlags::SYMLINK_NOFOLLOW)
+        .map_err(|errno| errno_at(path, errno))?;
+    if (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino) {
+        Ok(())
+    } else {
+        Err(Error::new(ErrorKind::NotFound, NAME, path))
+    }
+}
+
+#[expect(clippy::cast_sign_loss, reason = "a file's size is not negative")]
+fn size_of(file: &OwnedFd, path: &DriverPath) -> Result<u64> {
+    Ok(rustix::fs::fstat(file)
+        .map_err(|errno| errno_at(path, errno))?
+        .st_size as u64)
+}

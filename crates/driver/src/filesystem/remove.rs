@@ -1,0 +1,85 @@
+//! Deleting: one value, or a directory with all below it, without following a link.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{AtFlags, Dir, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::{DriverPath, Durability, Result};
+
+use super::Inner;
+use super::durable::sync_directory;
+use super::tree::errno_at;
+
+impl Inner {
+    /// See [`crate::Driver::delete`].
+    pub(super) fn remove(&self, path: &DriverPath, durability: Durability) -> Result<()> {
+        let directory = self.tree.parent_of(path)?;
+        remove_at(directory.as_fd(), path.name()).map_err(|errno| errno_at(path, errno))?;
+        if self.syncs(durability) {
+            sync_directory(directory.as_fd(), path)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Removes `name` from `directory`, with everything below it.
+pub(super) fn remove_at(directory: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
+    match rustix::fs::unlinkat(directory, name, AtFlags::empty()) {
+        Err(Errno::ISDIR | Errno::PERM) => remove_tree(directory, name),
+        other => other,
+    }
+}
+
+/// Walks with a stack of its own, so that a deep tree cannot exhaust the thread's.
+fn remove_tree(directory: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
+    let mut stack: Vec<(OwnedFd, String)> =
+        vec![(open_directory(directory, name)?, name.to_owned())];
+    while let Some((current, _)) = stack.last() {
+        match first_directory_after_unlinking_files(current)? {
+            Some(below) => {
+                let opened = open_directory(current.as_fd(), &below)?;
+                stack.push((opened, below));
+            }
+            None => {
+                let Some((_, emptied)) = stack.pop() else {
+                    break;
+                };
+                let parent = stack.last().map_or(directory, |(parent, _)| parent.as_fd());
+                match rustix::fs::unlinkat(parent, &emptied, AtFlags::REMOVEDIR) {
+                    Ok(()) | Err(Errno::NOENT) => {}
+                    // Somebody has written into it meanwhile: look once more.
+                    Err(Errno::NOTEMPTY) => {
+                        stack.push((open_directory(parent, &emptied)?, emptied))
+                    }
+                    Err(errno) => return Err(errno),
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn first_directory_after_unlinking_files(directory: &OwnedFd) -> Result<Option<String>, Errno> {
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name == c"." || name == c".." {
+            continue;
+        }
+        match rustix::fs::unlinkat(directory, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(Errno::ISDIR | Errno::PERM) => {
+                return Ok(Some(name.to_string_lossy().into_owned()));
+            }
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(None)
+}
+
+fn open_directory(parent: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(parent, name, flags, Mode::empty())
+}

@@ -1,0 +1,218 @@
+//! Small values: a temporary file beside the target, then one rename.
+
+use std::io::Write as _;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{AtFlags, OFlags};
+use rustix::io::Errno;
+
+use crate::{Condition, DriverPath, Durability, Error, ErrorKind, Put, Result};
+
+use super::tree::errno_at;
+use super::verified::{self, Place, Version};
+use super::{Inner, NAME};
+
+impl Inner {
+    /// Writes each value in order; see [`crate::Driver::put`].
+    pub(super) fn put_all(&self, writes: &[Put], durability: Durability) -> Result<()> {
+        for write in writes {
+            self.put_one(write, durability)?;
+        }
+        Ok(())
+    }
+
+    fn put_one(&self, write: &Put, durability: Durability) -> Result<()> {
+        let path = &write.path;
+        let directory = self.tree.make_parent_of(path)?;
+        let directory = match self.write_into(&directory, write, durability) {
+            // Somebody has removed the directory between the two steps.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let directory = self.tree.make_parent_of(path)?;
+                self.write_into(&directory, write, durability)?;
+                directory
+            }
+            other => other.map(|()| directory)?,
+        };
+        drop(directory);
+        if self.syncs(durability) {
+            self.durable.sync_way_to(&self.tree, path)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn write_into(&self, directory: &OwnedFd, write: &Put, durability: Durability) -> Result<()> {
+        let path = &write.path;
+        if write.condition == Condition::IfAbsent && exists(directory, path)? {
+            return Err(Error::new(ErrorKind::AlreadyExists, NAME, path));
+        }
+        let temporary = self.temporary_name(path);
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(directory, &temporary, flags, self.tree.file_mode)
+            .map_err(|errno| errno_at(path, errno))?;
+        let written = self
+            .fill(file, directory, write, durability)
+            .and_then(|()| {
+                self.rename_into_place(
+                    directory.as_fd(),
+                    &temporary,
+                    directory,
+                    path,
+                    write.condition,
+                )
+                .map_err(|errno| errno_at(path, errno))
+            });
+        if written.is_err() {
+            // The first error is the one to tell; a temporary file that stays is hidden from listings.
+            rustix::fs::unlinkat(directory, &temporary, AtFlags::empty()).ok();
+        }
+        written
+    }
+
+    fn fill(
+        &self,
+        file: OwnedFd,
+        directory: &OwnedFd,
+        write: &Put,
+        durability: Durability,
+    ) -> Result<()> {
+        let path = &write.path;
+        let mut file = std::fs::File::from(file);
+        file.write_all(&write.bytes)
+            .map_err(|error| Error::from_io(NAME, path, error))?;
+        if write.verified {
+            let stat = rustix::fs::fstat(&file).map_err(|errno| errno_at(path, errno))?;
+            let place = Place {
+                directory: &|| directory.try_clone().ok(),
+                name: path.name(),
+            };
+            // Without the record the next reader hashes once more, no worse.
+            verified::mark(file.as_fd(), place, Version::of(&stat)).ok();
+        }
+        if self.syncs(durability) {
+            rustix::fs::fdatasync(&file)
+                .map_err(|errno| Error::with_source(ErrorKind::Unsynced, NAME, path, errno))?;
+        }
+        Ok(())
+    }
+
+    /// Moves `from` (in `source`) to the last component of `path` (in `directory`).
+    pub(super) fn rename_into_place(
+        &self,
+        source: BorrowedFd<'_>,
+        from: &str,
+        directory: &OwnedFd,
+        path: &DriverPath,
+        condition: Condition,
+    ) -> Result<(), Errno> {
+        let to = path.name();
+        match condition {
+            Condition::Replace => match rustix::fs::renameat(source, from, directory, to) {
+                // A directory lies where a value belongs: out of the way with it.
+                Err(Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) => {
+                    let aside = self.temporary_name(path);
+                    rustix::fs::renameat(directory, to, directory, &aside)
+                        .and_then(|()| rustix::fs::renameat(source, from, directory, to))
+                        .inspect(|()| {
+                            // Nobody can see it any more; what stays of it is debris.
+                            super::remove::remove_at(directory.as_fd(), &aside).ok();
+                        })
+                }
+                other => other,
+            },
+            Condition::IfAbsent => rename_if_absent(source, from, directory.as_fd(), to),
+        }
+    }
+
+    /// Makes a name beside `path` that no listing shows; see [`is_temporary`].
+    pub(super) fn temporary_name(&self, path: &DriverPath) -> String {
+        let mut random = [0; 8];
+        self.runtime.entropy.fill(&mut random);
+        let name = path.name();
+        // A file name may have 255 bytes; what is cut off here is only for people to read.
+        let cut = (0..=name.len().min(200))
+            .rev()
+            .find(|&end| name.is_char_boundary(end))
+            .unwrap_or(0);
+        format!("{}.{:016x}.tmp", &name[..cut], u64::from_le_bytes(random))
+    }
+}
+
+/// Tells whether a file of this name is somebody's unfinished write: ours, or Distribution's
+/// `NAME.<uuid>.tmp`.
+pub(super) fn is_temporary(name: &str) -> bool {
+    name.strip_suffix(".tmp")
+        .and_then(|rest| rest.rsplit_once('.'))
+        .is_some_and(|(_, random)| {
+            random.len() >= 16 && random.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
+        })
+}
+
+fn exists(directory: &OwnedFd, path: &DriverPath) -> Result<bool> {
+    match rustix::fs::statat(directory, path.name(), AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(_) => Ok(true),
+        Err(Errno::NOENT) => Ok(false),
+        Err(errno) => Err(errno_at(path, errno)),
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+fn rename_if_absent(
+    source: BorrowedFd<'_>,
+    from: &str,
+    directory: BorrowedFd<'_>,
+    to: &str,
+) -> Result<(), Errno> {
+    use rustix::fs::RenameFlags;
+    match rustix::fs::renameat_with(source, from, directory, to, RenameFlags::NOREPLACE) {
+        // The file system has no such rename.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+            link_if_absent(source, from, directory, to)
+        }
+        other => other,
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+fn rename_if_absent(
+    source: BorrowedFd<'_>,
+    from: &str,
+    directory: BorrowedFd<'_>,
+    to: &str,
+) -> Result<(), Errno> {
+    link_if_absent(source, from, directory, to)
+}
+
+fn link_if_absent(
+    source: BorrowedFd<'_>,
+    from: &str,
+    directory: BorrowedFd<'_>,
+    to: &str,
+) -> Result<(), Errno> {
+    rustix::fs::linkat(source, from, directory, to, AtFlags::empty())?;
+    rustix::fs::unlinkat(source, from, AtFlags::empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_temporary;
+
+    #[test]
+    fn only_unfinished_writes_are_temporary() {
+        assert!(is_temporary("link.0123456789abcdef.tmp"));
+        assert!(is_temporary(
+            "data.5ac1cbd2-5b43-4b7c-9c8c-0d7f6f7f9a51.tmp"
+        ));
+        for name in [
+            "v1.tmp",
+            "link",
+            "tmp",
+            "a.b.tmp",
+            ".tmp",
+            "link.0123456789abcdef",
+        ] {
+            assert!(!is_temporary(name), "{name}");
+        }
+    }
+}

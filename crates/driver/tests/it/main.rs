@@ -1,0 +1,23 @@
+//! Tests of the drivers and their wrappers from outside.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod conformance;
+mod faulty;
+mod observed;
+
+use std::path::Path;
+
+#[test]
+fn no_test_file_is_forgotten() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let main = std::fs::read_to_string(directory.join("main.rs")).unwrap();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert!(
+            name == "main" || main.contains(&format!("mod {name};")),
+            "{name}"
+        );
+    }
+}
