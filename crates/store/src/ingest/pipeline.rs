@@ -1,0 +1,294 @@
+//! Hashing and writing, while the caller reads the next bytes.
+//!
+//! What arrives is gathered into batches. One batch is under way at a time, in a task that hashes
+//! and writes it at once; the next one grows meanwhile. So the caller, the hasher and the disk
+//! work side by side, with at most two batches in memory. A slow sender makes small batches, a
+//! fast one large ones, as long as the store's budget for them lasts.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
+use wharfinger_driver as driver;
+use wharfinger_oci::Hasher;
+use wharfinger_runtime::Runtime;
+
+use super::marker::SavePoint;
+
+/// 16 MiB lie between two checkpoints: what has to be read back after a crash at most.
+pub(super) const CHECKPOINT_BYTES: u64 = 16 * 1024 * 1024;
+/// 1 MiB: a batch large enough that handing it over costs nothing beside hashing it.
+const LARGE_BATCH_BYTES: usize = 1024 * 1024;
+/// 32 KiB: what an upload may gather without asking for a share of the budget.
+const SMALL_BATCH_BYTES: usize = 32 * 1024;
+/// 64 KiB are hashed faster than another thread can be woken for it.
+const INLINE_HASH_BYTES: usize = 64 * 1024;
+/// 32 batches may be large at a time, over all ingests.
+pub(super) const LARGE_BATCHES: usize = 32;
+
+/// The work on the bytes of one ingest.
+#[derive(Debug)]
+pub(super) struct Pipeline {
+    runtime: Runtime,
+    budget: Arc<Semaphore>,
+    stage: Option<Stage>,
+    gathered: Vec<Bytes>,
+    gathered_bytes: usize,
+    /// The right to gather a large batch.
+    share: Option<OwnedSemaphorePermit>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Idle(Box<Core>),
+    Running(JoinHandle<Box<Core>>),
+}
+
+/// What a batch works on.
+#[derive(Debug)]
+pub(super) struct Core {
+    /// Where the bytes go; `None` when they lie in their place already and are only hashed.
+    pub(super) ingest: Option<Box<dyn driver::Ingest>>,
+    /// Covers all bytes, or fewer when some have yet to be read back.
+    pub(super) hasher: Hasher,
+    /// The first failure; after it nothing more is taken.
+    pub(super) failed: Option<driver::Error>,
+    /// Saves a point once what it covers is durable.
+    pub(super) saver: Option<Arc<dyn SavesPoints>>,
+    checkpoint: Option<JoinHandle<driver::Result<Option<SavePoint>>>>,
+    /// The last point that was saved.
+    pub(super) synced: Option<SavePoint>,
+    /// Where the last checkpoint was asked for.
+    checkpointed: u64,
+}
+
+/// Saves what is known of an ingest up to a point that has become durable.
+#[async_trait::async_trait]
+pub(super) trait SavesPoints: std::fmt::Debug + Send + Sync {
+    /// Saves `point`. Failing costs a longer way back after a crash, no more.
+    async fn save(&self, point: &SavePoint);
+}
+
+impl Core {
+    pub(super) fn new(
+        ingest: Option<Box<dyn driver::Ingest>>,
+        hasher: Hasher,
+        synced: Option<SavePoint>,
+    ) -> Self {
+        let checkpointed = ingest.as_ref().map_or(0, |ingest| ingest.offset());
+        Self {
+            ingest,
+            hasher,
+            failed: None,
+            saver: None,
+            checkpoint: None,
+            synced,
+            checkpointed,
+        }
+    }
+
+    /// How many bytes there are.
+    pub(super) fn offset(&self) -> u64 {
+        self.ingest
+            .as_ref()
+            .map_or(self.hasher.bytes_hashed(), |ingest| ingest.offset())
+    }
+
+    /// Whether the hasher covers all of them.
+    pub(super) fn is_hashed(&self) -> bool {
+        self.hasher.bytes_hashed() == self.offset()
+    }
+
+    /// Goes back to nothing.
+    pub(super) async fn reset(&mut self) -> driver::Result<()> {
+        if let Some(ingest) = &mut self.ingest {
+            ingest.reset().await?;
+        }
+        self.hasher = Hasher::new(self.hasher.algorithm());
+        (self.synced, self.checkpointed) = (None, 0);
+        Ok(())
+    }
+
+    async fn process(&mut self, batch: Vec<Bytes>, bytes: usize, runtime: &Runtime) {
+        if self.failed.is_some() {
+            return;
+        }
+        let hashing = self.is_hashed().then(|| {
+            let (mut hasher, batch, pool) =
+                (self.hasher.clone(), batch.clone(), runtime.blocking.clone());
+            async move {
+                let hash = move || {
+                    batch.iter().for_each(|piece| hasher.update(piece));
+                    hasher
+                };
+                if bytes <= INLINE_HASH_BYTES {
+                    hash()
+                } else {
+                    pool.run(hash).await
+                }
+            }
+        });
+        let hashed = async {
+            match hashing {
+                Some(hashing) => Some(hashing.await),
+                None => None,
+            }
+        };
+        let written = async {
+            match &mut self.ingest {
+                Some(ingest) => ingest.append(batch).await,
+                None => Ok(()),
+            }
+        };
+        let (hashed, written) = futures_util::future::join(hashed, written).await;
+        match written {
+            // What was hashed counts only when it was written.
+            Ok(()) => self.hasher = hashed.unwrap_or_else(|| self.hasher.clone()),
+            Err(error) => self.failed = Some(error),
+        }
+        self.checkpoint_if_due(runtime).await;
+    }
+
+    async fn checkpoint_if_due(&mut self, runtime: &Runtime) {
+        if self.failed.is_some()
+            || !self.is_hashed()
+            || self.offset() / CHECKPOINT_BYTES == self.checkpointed / CHECKPOINT_BYTES
+        {
+            return;
+        }
+        // One at a time: a disk that cannot keep up slows the sender down here, not at the end.
+        self.finish_checkpoint().await;
+        let (Some(saver), Some(ingest)) = (&self.saver, &mut self.ingest) else {
+            return;
+        };
+        self.checkpointed = ingest.offset();
+        let (saver, durable, hasher) =
+            (Arc::clone(saver), ingest.checkpoint(), self.hasher.clone());
+        self.checkpoint = Some(runtime.tasks.spawn(async move {
+            let durable = durable.await?;
+            if durable.offset != hasher.bytes_hashed() {
+                return Ok(None);
+            }
+            let point = SavePoint {
+                hasher,
+                driver: durable.state,
+            };
+            saver.save(&point).await;
+            Ok(Some(point))
+        }));
+    }
+
+    /// Waits for the checkpoint that is under way.
+    pub(super) async fn finish_checkpoint(&mut self) {
+        let Some(checkpoint) = self.checkpoint.take() else {
+            return;
+        };
+        match joined(checkpoint.await) {
+            Ok(Some(point)) => self.synced = Some(point),
+            Ok(None) => {}
+            Err(error) => self.failed = self.failed.take().or(Some(error)),
+        }
+    }
+}
+
+impl Pipeline {
+    pub(super) fn new(runtime: Runtime, budget: Arc<Semaphore>, core: Core) -> Self {
+        Self {
+            runtime,
+            budget,
+            stage: Some(Stage::Idle(Box::new(core))),
+            gathered: Vec::new(),
+            gathered_bytes: 0,
+            share: None,
+        }
+    }
+
+    /// Takes `bytes` in and waits only when two batches are full. A failure may show at a later call.
+    ///
+    /// # Cancellation
+    /// When dropped, what was taken may be lost: the pipeline must not be used further.
+    pub(super) async fn push(&mut self, bytes: Bytes) {
+        self.gathered_bytes += bytes.len();
+        self.gathered.push(bytes);
+        if self.gathered_bytes < SMALL_BATCH_BYTES {
+            return;
+        }
+        if self.share.is_none() {
+            self.share = Arc::clone(&self.budget).try_acquire_owned().ok();
+        }
+        let full = if self.share.is_some() {
+            LARGE_BATCH_BYTES
+        } else {
+            SMALL_BATCH_BYTES
+        };
+        let busy = matches!(&self.stage, Some(Stage::Running(task)) if !task.is_finished());
+        if busy && self.gathered_bytes < full {
+            return;
+        }
+        let mut core = self.idle().await;
+        let (batch, bytes, share) = self.take_batch();
+        if core.failed.is_some() {
+            self.stage = Some(Stage::Idle(core));
+            return;
+        }
+        let runtime = self.runtime.clone();
+        self.stage = Some(Stage::Running(self.runtime.tasks.spawn(async move {
+            core.process(batch, bytes, &runtime).await;
+            drop(share);
+            core
+        })));
+    }
+
+    /// Works off what was gathered, and returns what it all came to.
+    pub(super) async fn drain(mut self) -> Box<Core> {
+        let mut core = self.idle().await;
+        let (batch, bytes, _share) = self.take_batch();
+        if bytes > 0 {
+            core.process(batch, bytes, &self.runtime).await;
+        }
+        core.finish_checkpoint().await;
+        core
+    }
+
+    /// Returns the failure that is known already.
+    pub(super) fn failure(&self) -> Option<&driver::Error> {
+        match &self.stage {
+            Some(Stage::Idle(core)) => core.failed.as_ref(),
+            Some(Stage::Running(_)) | None => None,
+        }
+    }
+
+    /// Forgets what was gathered, and returns what it works on once nothing is under way.
+    pub(super) async fn interrupt(&mut self) -> &mut Core {
+        let mut core = self.idle().await;
+        core.finish_checkpoint().await;
+        drop(self.take_batch());
+        let Stage::Idle(core) = self.stage.insert(Stage::Idle(core)) else {
+            unreachable!("it was inserted in this line")
+        };
+        core
+    }
+
+    /// Waits for the batch under way, and takes the core.
+    async fn idle(&mut self) -> Box<Core> {
+        match self.stage.take() {
+            Some(Stage::Idle(core)) => core,
+            Some(Stage::Running(task)) => joined(task.await),
+            None => unreachable!("a pipeline whose call was dropped is not used further"),
+        }
+    }
+
+    fn take_batch(&mut self) -> (Vec<Bytes>, usize, Option<OwnedSemaphorePermit>) {
+        let bytes = std::mem::take(&mut self.gathered_bytes);
+        (std::mem::take(&mut self.gathered), bytes, self.share.take())
+    }
+}
+
+/// The outcome of a task that nobody aborts.
+fn joined<T>(outcome: Result<T, tokio::task::JoinError>) -> T {
+    match outcome {
+        Ok(value) => value,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}

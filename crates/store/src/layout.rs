@@ -1,0 +1,203 @@
+//! The tree of every path. It is Distribution's layout, version 2; what is ours has `wharfinger` in its name.
+//!
+//! ```text
+//! docker/registry/v2/
+//!   blobs/ALG/HH/HEX/data                       the bytes of a blob; HH are the first two digits of HEX
+//!   repositories/NAME/
+//!     _layers/ALG/HEX/link                      the repository's right to a blob
+//!     _manifests/revisions/ALG/HEX/link         … to a manifest
+//!     _manifests/tags/TAG/current/link          what the tag points at
+//!     _manifests/tags/TAG/index/ALG/HEX/link    what it has pointed at
+//!     _uploads/ID/startedat                     when the upload was started; without it there is none
+//!     _uploads/ID/data                          what has arrived
+//!     _uploads/ID/hashstates/ALG/OFFSET         the hasher's state at an offset, in Go's form
+//!     _uploads/ID/wharfinger                    our checkpoint: offsets, states and their MAC
+//! ```
+//!
+//! A link's content is a digest, `ALG:HEX`, without a newline. A link normally names the digest of
+//! its own path; Distribution also writes links under another algorithm's digest whose content is
+//! the sha256 digest that the bytes lie under. Reading follows the content.
+
+use wharfinger_driver::DriverPath;
+use wharfinger_oci::{Algorithm, Digest, RepositoryName, Tag, UploadId};
+
+const ROOT: &str = "docker/registry/v2";
+
+/// Returns the paths at which a symbolic link is followed: people put blobs or repositories on
+/// another disk. Below them none is.
+#[must_use]
+pub fn followed() -> Vec<DriverPath> {
+    vec![path(ROOT), blobs(), repositories()]
+}
+
+/// Makes a path of words that this module or a grammar has checked.
+fn path(text: &str) -> DriverPath {
+    text.parse()
+        .expect("names, tags, digests and upload ids hold only what a path may hold")
+}
+
+fn below(parent: &DriverPath, relative: &str) -> DriverPath {
+    parent
+        .join(relative)
+        .expect("names, tags, digests and upload ids hold only what a path may hold")
+}
+
+/// `blobs`
+pub(crate) fn blobs() -> DriverPath {
+    path(&format!("{ROOT}/blobs"))
+}
+
+/// `repositories`
+pub(crate) fn repositories() -> DriverPath {
+    path(&format!("{ROOT}/repositories"))
+}
+
+/// `blobs/ALG/HH/HEX/data`
+pub(crate) fn blob_data(digest: &Digest) -> DriverPath {
+    let hex = digest.hex();
+    path(&format!(
+        "{ROOT}/blobs/{}/{}/{hex}/data",
+        digest.algorithm(),
+        &hex[..2]
+    ))
+}
+
+/// `ALG/HEX/link`, the tail of every link's path.
+fn link_tail(digest: &Digest) -> String {
+    format!("{}/{}/link", digest.algorithm(), digest.hex())
+}
+
+/// `repositories/NAME`
+pub(crate) fn repository(name: &RepositoryName) -> DriverPath {
+    below(&repositories(), name.as_str())
+}
+
+/// `_layers/ALG/HEX/link`
+pub(crate) fn layer_link(name: &RepositoryName, digest: &Digest) -> DriverPath {
+    below(&repository(name), &format!("_layers/{}", link_tail(digest)))
+}
+
+/// `_manifests`, which makes a directory a repository.
+pub(crate) fn manifests(name: &RepositoryName) -> DriverPath {
+    below(&repository(name), "_manifests")
+}
+
+/// `_manifests/revisions/ALG/HEX/link`
+pub(crate) fn revision_link(name: &RepositoryName, digest: &Digest) -> DriverPath {
+    below(
+        &manifests(name),
+        &format!("revisions/{}", link_tail(digest)),
+    )
+}
+
+/// `_manifests/tags`
+pub(crate) fn tags(name: &RepositoryName) -> DriverPath {
+    below(&manifests(name), "tags")
+}
+
+/// `_manifests/tags/TAG`
+pub(crate) fn tag(name: &RepositoryName, tag: &Tag) -> DriverPath {
+    below(&tags(name), tag.as_str())
+}
+
+/// `_manifests/tags/TAG/current/link`
+pub(crate) fn tag_current(name: &RepositoryName, tag_name: &Tag) -> DriverPath {
+    below(&tag(name, tag_name), "current/link")
+}
+
+/// `_manifests/tags/TAG/index/ALG/HEX/link`
+pub(crate) fn tag_index_link(name: &RepositoryName, tag_name: &Tag, digest: &Digest) -> DriverPath {
+    below(
+        &tag(name, tag_name),
+        &format!("index/{}", link_tail(digest)),
+    )
+}
+
+/// `_uploads`
+pub(crate) fn uploads(name: &RepositoryName) -> DriverPath {
+    below(&repository(name), "_uploads")
+}
+
+/// The paths of one ingest, below the directory that it has for itself.
+#[derive(Debug, Clone)]
+pub(crate) struct IngestPaths {
+    pub(crate) directory: DriverPath,
+}
+
+impl IngestPaths {
+    /// The paths of the ingest `id` in `set`, such as [`uploads`].
+    pub(crate) fn new(set: &DriverPath, id: &UploadId) -> Self {
+        Self {
+            directory: below(set, id.as_str()),
+        }
+    }
+
+    /// `ID/data`
+    pub(crate) fn data(&self) -> DriverPath {
+        below(&self.directory, "data")
+    }
+
+    /// `ID/startedat`
+    pub(crate) fn started_at(&self) -> DriverPath {
+        below(&self.directory, "startedat")
+    }
+
+    /// `ID/hashstates`
+    pub(crate) fn hash_states(&self) -> DriverPath {
+        below(&self.directory, "hashstates")
+    }
+
+    /// `ID/hashstates/ALG/OFFSET`
+    pub(crate) fn hash_state(&self, algorithm: Algorithm, offset: u64) -> DriverPath {
+        below(&self.hash_states(), &format!("{algorithm}/{offset}"))
+    }
+
+    /// `ID/wharfinger`
+    pub(crate) fn marker(&self) -> DriverPath {
+        below(&self.directory, "wharfinger")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_those_of_distribution() {
+        let name: RepositoryName = "library/alpine".parse().unwrap();
+        let digest = Digest::of(Algorithm::Sha256, b"hello");
+        let hex = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+        let tag_name: Tag = "v1.0".parse().unwrap();
+        let repository = "docker/registry/v2/repositories/library/alpine";
+        let cases = [
+            (
+                blob_data(&digest),
+                format!("docker/registry/v2/blobs/sha256/2c/{hex}/data"),
+            ),
+            (
+                layer_link(&name, &digest),
+                format!("{repository}/_layers/sha256/{hex}/link"),
+            ),
+            (
+                revision_link(&name, &digest),
+                format!("{repository}/_manifests/revisions/sha256/{hex}/link"),
+            ),
+            (
+                tag_current(&name, &tag_name),
+                format!("{repository}/_manifests/tags/v1.0/current/link"),
+            ),
+            (
+                tag_index_link(&name, &tag_name, &digest),
+                format!("{repository}/_manifests/tags/v1.0/index/sha256/{hex}/link"),
+            ),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(path.as_str(), expected);
+        }
+        let upload = IngestPaths::new(&uploads(&name), &"0-1".parse().unwrap());
+        assert_eq!(
+            upload.hash_state(Algorithm::Sha256, 7).as_str(),
+            format!("{repository}/_uploads/0-1/hashstates/sha256/7")
+        );
+    }
+}

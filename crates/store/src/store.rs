@@ -1,0 +1,94 @@
+//! The store as a whole: one driver, what all repositories share, and the way to each of them.
+
+use std::sync::Arc;
+
+use wharfinger_driver::Driver;
+use wharfinger_oci::RepositoryName;
+use wharfinger_runtime::{Runtime, Secret};
+
+use crate::blobs::{Blobs, VerifyPolicy};
+use crate::cache::DescriptorCache;
+use crate::catalog::{self, CatalogPage};
+use crate::error::Result;
+use crate::ingest::IngestContext;
+use crate::repository::Repository;
+use crate::tag_locks::TagLocks;
+
+/// How a store behaves.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// Keys the MAC of saved upload states. Nodes that share a directory share it.
+    pub secret: Secret<Vec<u8>>,
+    /// When bytes at rest are hashed again.
+    pub verify: VerifyPolicy,
+    /// Whether manifests are taken whose content is not there.
+    pub sparse_manifests: bool,
+}
+
+impl StoreOptions {
+    /// The default behaviour with this secret.
+    #[must_use]
+    pub fn new(secret: Secret<Vec<u8>>) -> Self {
+        Self {
+            secret,
+            verify: VerifyPolicy::default(),
+            sparse_manifests: false,
+        }
+    }
+}
+
+/// A content store on Distribution's layout. Cloning it is cheap.
+#[derive(Debug, Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+/// What all repositories share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) driver: Arc<dyn Driver>,
+    pub(crate) blobs: Blobs,
+    pub(crate) cache: Option<Arc<dyn DescriptorCache>>,
+    pub(crate) ingests: Arc<IngestContext>,
+    pub(crate) tag_locks: TagLocks,
+    pub(crate) sparse_manifests: bool,
+}
+
+impl Store {
+    /// Makes a store over `driver`.
+    #[must_use]
+    pub fn new(
+        driver: Arc<dyn Driver>,
+        cache: Option<Arc<dyn DescriptorCache>>,
+        runtime: Runtime,
+        options: StoreOptions,
+    ) -> Self {
+        let blobs = Blobs::new(Arc::clone(&driver), options.verify, runtime.clone());
+        let ingests =
+            IngestContext::new(Arc::clone(&driver), runtime, blobs.clone(), options.secret);
+        Self {
+            shared: Arc::new(Shared {
+                driver,
+                blobs,
+                cache,
+                ingests: Arc::new(ingests),
+                tag_locks: TagLocks::new(),
+                sparse_manifests: options.sparse_manifests,
+            }),
+        }
+    }
+
+    /// Returns the repository `name`, whether it exists or not.
+    #[must_use]
+    pub fn repository(&self, name: &RepositoryName) -> Repository {
+        Repository::new(Arc::clone(&self.shared), name.clone())
+    }
+
+    /// Returns up to `limit` repositories after the name `after`, component by component.
+    ///
+    /// # Errors
+    /// Fails when the storage does.
+    pub async fn catalog(&self, after: Option<&str>, limit: usize) -> Result<CatalogPage> {
+        catalog::page(&self.shared.driver, after, limit).await
+    }
+}

@@ -1,0 +1,136 @@
+//! Tags: names that point at manifests.
+
+use std::sync::Arc;
+
+use wharfinger_driver::{
+    Driver, DriverExt as _, Durability, EntryKind, ErrorKind as DriverErrorKind, Put,
+};
+use wharfinger_oci::{Digest, RepositoryName, Tag};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::layout;
+use crate::links::{LinkSet, link_content, read_link};
+
+/// 1,000 names are asked of the driver at once.
+const LIST_PAGE: usize = 1000;
+
+/// A part of the tags of a repository, in byte order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TagPage {
+    /// The tags.
+    pub tags: Vec<Tag>,
+    /// Whether more follow after the last one.
+    pub more: bool,
+}
+
+/// The tags of one repository.
+#[derive(Debug, Clone)]
+pub(crate) struct Tags {
+    driver: Arc<dyn Driver>,
+    name: RepositoryName,
+}
+
+impl Tags {
+    pub(crate) fn new(driver: Arc<dyn Driver>, name: RepositoryName) -> Self {
+        Self { driver, name }
+    }
+
+    fn subject(&self, tag: &Tag) -> String {
+        format!("tag {}:{tag}", self.name)
+    }
+
+    /// Returns what `tag` points at.
+    pub(crate) async fn resolve(&self, tag: &Tag) -> Result<Digest> {
+        let path = layout::tag_current(&self.name, tag);
+        let link = read_link(&*self.driver, &path).await?;
+        link.ok_or_else(|| Error::new(ErrorKind::TagUnknown, self.subject(tag)))
+    }
+
+    /// The writes that make `tag` point at `digest`: first its history, then the tag.
+    pub(crate) fn point(&self, tag: &Tag, digest: &Digest) -> [Put; 2] {
+        let (name, tag) = (self.name.clone(), tag.clone());
+        let current = Put::replace(layout::tag_current(&name, &tag), link_content(digest));
+        let history = LinkSet::new(Arc::clone(&self.driver), move |digest| {
+            layout::tag_index_link(&name, &tag, digest)
+        });
+        [history.link(digest), current]
+    }
+
+    /// Removes `tag` with its history.
+    pub(crate) async fn remove(&self, tag: &Tag) -> Result<()> {
+        let path = layout::tag(&self.name, tag);
+        let removed = self
+            .driver
+            .delete_if_there(&path, Durability::Durable)
+            .await;
+        removed.map_err(|error| Error::storage(self.subject(tag), error))?;
+        Ok(())
+    }
+
+    /// Returns the tags that point at `digest`.
+    pub(crate) async fn pointing_at(&self, digest: &Digest) -> Result<Vec<Tag>> {
+        let mut found = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.list(after.as_deref(), LIST_PAGE).await?;
+            for tag in &page.tags {
+                let path = layout::tag_current(&self.name, tag);
+                if read_link(&*self.driver, &path).await? == Some(*digest) {
+                    found.push(tag.clone());
+                }
+            }
+            after = page.tags.last().map(|tag| tag.as_str().to_owned());
+            if !page.more {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Returns up to `limit` tags after the name `after`.
+    ///
+    /// A tag's directory may be there before its link, when somebody is just pushing it, and is
+    /// left out until then.
+    pub(crate) async fn list(&self, after: Option<&str>, limit: usize) -> Result<TagPage> {
+        let directory = layout::tags(&self.name);
+        let mut page = TagPage::default();
+        let mut after = after.map(str::to_owned);
+        // One more than is wanted tells whether there is more.
+        while page.tags.len() <= limit {
+            let wanted = (limit + 1 - page.tags.len()).min(LIST_PAGE);
+            let names = match self.driver.list(&directory, after.as_deref(), wanted).await {
+                Ok(names) => names,
+                Err(error) if error.kind() == DriverErrorKind::NotFound => break,
+                Err(error) => return Err(Error::storage(format!("tags of {}", self.name), error)),
+            };
+            for entry in &names.entries {
+                if let Ok(tag) = entry.name.parse::<Tag>()
+                    && entry.kind == EntryKind::Directory
+                    && self.is_there(&tag).await?
+                {
+                    page.tags.push(tag);
+                }
+            }
+            after = names
+                .entries
+                .last()
+                .map(|entry| entry.name.clone())
+                .or(after);
+            if !names.more {
+                break;
+            }
+        }
+        page.more = page.tags.len() > limit;
+        page.tags.truncate(limit);
+        Ok(page)
+    }
+
+    async fn is_there(&self, tag: &Tag) -> Result<bool> {
+        let found = self
+            .driver
+            .find(&layout::tag_current(&self.name, tag))
+            .await;
+        Ok(found
+            .map_err(|error| Error::storage(self.subject(tag), error))?
+            .is_some())
+    }
+}

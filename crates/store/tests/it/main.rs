@@ -1,0 +1,11 @@
+//! The store over every driver.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod blobs;
+mod catalog;
+mod crashes;
+mod handover;
+mod ingests;
+mod manifests;
+mod subject;
