@@ -1,12 +1,14 @@
 //! A directory of the machine as a driver.
 //!
-//! The way of a durable value: a temporary file beside the target is written and synced, moved
-//! into place, and then the directory is synced with every ancestor that is not known to be
-//! durable. An ingest grows in its staged file and is moved the same way. Reads that the page
-//! cache can answer never leave the caller's thread.
+//! The way of a large durable value: a staged file is written and synced, moved into place, and
+//! then the directory is synced with every ancestor that is not known to be durable. Small values
+//! are promised in a [`journal`] first, so that all who wait share one sync, and need none
+//! themselves. Reads that the page cache can answer never leave the caller's thread.
 
+mod commit;
 mod durable;
 mod ingest;
+mod journal;
 mod list;
 mod read;
 mod remove;
@@ -19,6 +21,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -33,11 +36,14 @@ use crate::{
 };
 
 use self::durable::DurableDirectories;
+use self::journal::Journal;
 use self::read::{FileStream, read_cached};
 use self::tree::{Tree, errno_at};
 use self::verified::{Place, Version};
 
 const NAME: &str = "filesystem";
+/// 128 KiB: writing it twice costs less than the syncs that it saves.
+const MOST_JOURNALLED_BYTES: u64 = 128 * 1024;
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
 /// A pipe or device that somebody has put there must not make us wait.
 const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK);
@@ -51,6 +57,9 @@ pub struct FilesystemOptions {
     pub followed: Vec<DriverPath>,
     /// Whether durable writes are synced. Without it they outlive the process and not a power cut.
     pub sync: bool,
+    /// Where the journal lies that lets small durable writes share their syncs. Without one each
+    /// of them is synced by itself.
+    pub journal: Option<DriverPath>,
 }
 
 impl FilesystemOptions {
@@ -61,6 +70,7 @@ impl FilesystemOptions {
             root: root.into(),
             followed: Vec::new(),
             sync: true,
+            journal: None,
         }
     }
 }
@@ -89,31 +99,47 @@ pub struct Filesystem {
 
 #[derive(Debug)]
 struct Inner {
-    tree: Tree,
+    tree: Arc<Tree>,
+    /// Where small durable writes are promised; without it each is synced by itself.
+    journal: Option<Journal>,
     durable: DurableDirectories,
     runtime: Runtime,
     sync: bool,
+    /// Tells what this process leaves unfinished from what others do: 16 hexadecimal digits.
+    process: String,
+    /// How many temporary names it has made.
+    temporaries: AtomicU64,
     /// Whether `/proc` is mounted, by which a nameless file gets its name.
     #[cfg(target_os = "linux")]
     has_proc: bool,
 }
 
 impl Filesystem {
-    /// Opens the directory, and makes it, private to its owner, when it is not there.
+    /// Opens the directory, and makes it, private to its owner, when it is not there. What a dead
+    /// process has left in the journal is settled first.
     ///
     /// # Errors
-    /// Fails when the directory cannot be opened or made.
+    /// Fails when the directory cannot be opened or made, or the journal not be replayed.
     pub fn open(options: FilesystemOptions, runtime: Runtime) -> io::Result<Self> {
         let tree = Tree::open(&options.root, options.followed)?;
+        let mut random = [0; 8];
+        runtime.entropy.fill(&mut random);
+        let mut inner = Inner {
+            process: format!("{:016x}", u64::from_le_bytes(random)),
+            temporaries: AtomicU64::new(0),
+            tree: Arc::new(tree),
+            journal: None,
+            durable: DurableDirectories::default(),
+            runtime,
+            sync: options.sync,
+            #[cfg(target_os = "linux")]
+            has_proc: Path::new("/proc/self/fd").exists(),
+        };
+        if let Some(directory) = options.journal.filter(|_| options.sync) {
+            inner.journal = Some(Journal::open(&inner, directory).map_err(io::Error::other)?);
+        }
         Ok(Self {
-            inner: Arc::new(Inner {
-                tree,
-                durable: DurableDirectories::default(),
-                runtime,
-                sync: options.sync,
-                #[cfg(target_os = "linux")]
-                has_proc: Path::new("/proc/self/fd").exists(),
-            }),
+            inner: Arc::new(inner),
         })
     }
 
@@ -130,6 +156,14 @@ impl Filesystem {
 impl Inner {
     fn syncs(&self, durability: Durability) -> bool {
         self.sync && durability == Durability::Durable
+    }
+
+    /// The journal, if a write of this durability and length goes through it.
+    fn journal_for(&self, durability: Durability, bytes: u64) -> Option<&Journal> {
+        let small = bytes <= MOST_JOURNALLED_BYTES;
+        self.journal
+            .as_ref()
+            .filter(|_| small && self.syncs(durability))
     }
 
     fn metadata(&self, file: &OwnedFd, path: &DriverPath) -> Result<Metadata> {

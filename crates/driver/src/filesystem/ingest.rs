@@ -13,13 +13,13 @@ use rustix::fs::{AtFlags, FlockOperation, OFlags};
 use rustix::io::Errno;
 
 use crate::{
-    Checkpoint, Commit, Condition, DriverPath, Durability, Error, ErrorKind, Ingest, ReadRange,
-    ReadStream, Result, Resume, Target,
+    Checkpoint, Commit, DriverPath, Durability, Error, ErrorKind, Ingest, ReadRange, ReadStream,
+    Result, Resume, Target,
 };
 
 use super::read::FileStream;
 use super::tree::errno_at;
-use super::verified::{self, Place, Version};
+use super::verified::{self, Place};
 use super::{Inner, NAME};
 
 /// 1,024 pieces: the most that the kernel takes in one vectored write.
@@ -41,7 +41,7 @@ pub(super) enum Staging {
 }
 
 impl Staging {
-    fn path(&self) -> &DriverPath {
+    pub(super) fn path(&self) -> &DriverPath {
         match self {
             Self::Path(path)
             | Self::Nameless(path)
@@ -156,150 +156,6 @@ impl Inner {
                 destination: destination.clone(),
             },
         ))
-    }
-
-    /// Moves the finished file to its destination and writes what follows.
-    fn commit(&self, file: &File, staging: &Staging, commit: &Commit) -> Result<()> {
-        let destination = &commit.destination;
-        if let Staging::Nameless(meant)
-        | Staging::Named {
-            destination: meant, ..
-        } = staging
-            && meant != destination
-        {
-            return Err(Error::new(ErrorKind::Invalid, NAME, destination));
-        }
-        let directory = self.tree.make_parent_of(destination)?;
-        if commit.verified {
-            let stat = rustix::fs::fstat(file).map_err(|errno| errno_at(destination, errno))?;
-            let place = Place {
-                directory: &|| directory.try_clone().ok(),
-                name: destination.name(),
-            };
-            // Without the record the next reader hashes once more, no worse.
-            verified::mark(file.as_fd(), place, Version::of(&stat)).ok();
-        }
-        self.sync_file(file, staging.path())?;
-        self.move_into_place(file, staging, &directory, commit)?;
-        if self.syncs(Durability::Durable) {
-            self.durable.sync_way_to(&self.tree, destination)?;
-        }
-        self.put_all(&commit.then, Durability::Durable)
-    }
-
-    fn move_into_place(
-        &self,
-        file: &File,
-        staging: &Staging,
-        directory: &OwnedFd,
-        commit: &Commit,
-    ) -> Result<()> {
-        let to = &commit.destination;
-        let rename = |source: &OwnedFd, from: &str| {
-            self.rename_into_place(source.as_fd(), from, directory, to, commit.condition)
-        };
-        let moved = match staging {
-            Staging::Path(path) => {
-                let source = self.tree.parent_of(path)?;
-                match rename(&source, path.name()) {
-                    // The blobs lie on another disk.
-                    Err(Errno::XDEV) => {
-                        return self.copy_into_place(file, &source, path, directory, commit);
-                    }
-                    other => other,
-                }
-            }
-            Staging::Named {
-                directory: source,
-                name,
-                ..
-            } => rename(source, name),
-            Staging::Nameless(_) => self.name_into_place(file, directory, commit),
-        };
-        moved.map_err(|errno| errno_at(to, errno))
-    }
-
-    /// Gives a nameless file its name. Once it has had one it cannot get another, so the name that
-    /// may be refused is tried first.
-    fn name_into_place(
-        &self,
-        file: &File,
-        directory: &OwnedFd,
-        commit: &Commit,
-    ) -> Result<(), Errno> {
-        let from = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file));
-        let link = |name: &str| {
-            rustix::fs::linkat(
-                rustix::fs::CWD,
-                &from,
-                directory,
-                name,
-                AtFlags::SYMLINK_FOLLOW,
-            )
-        };
-        let to = &commit.destination;
-        match commit.condition {
-            Condition::IfAbsent => link(to.name()),
-            Condition::Replace => {
-                let name = self.temporary_name(to);
-                link(&name)?;
-                self.rename_into_place(directory.as_fd(), &name, directory, to, Condition::Replace)
-                    .inspect_err(|_| {
-                        // The first error is the one to tell.
-                        rustix::fs::unlinkat(directory, &name, AtFlags::empty()).ok();
-                    })
-            }
-        }
-    }
-
-    /// The slow way, for a destination on another file system: copy, sync, rename, unlink.
-    fn copy_into_place(
-        &self,
-        file: &File,
-        source: &OwnedFd,
-        path: &DriverPath,
-        directory: &OwnedFd,
-        commit: &Commit,
-    ) -> Result<()> {
-        use std::io::{Seek as _, SeekFrom};
-        let to = &commit.destination;
-        let io = |error| Error::from_io(NAME, to, error);
-        let name = self.temporary_name(to);
-        let flags =
-            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let copy = rustix::fs::openat(directory, &name, flags, self.tree.file_mode)
-            .map_err(|errno| errno_at(to, errno))?;
-        let mut copy = File::from(copy);
-        let copied = (|| {
-            let mut from = file.try_clone().map_err(io)?;
-            from.seek(SeekFrom::Start(0)).map_err(io)?;
-            std::io::copy(&mut from, &mut copy).map_err(io)?;
-            if commit.verified {
-                let stat = rustix::fs::fstat(&copy).map_err(|errno| errno_at(to, errno))?;
-                let place = Place {
-                    directory: &|| directory.try_clone().ok(),
-                    name: to.name(),
-                };
-                verified::mark(copy.as_fd(), place, Version::of(&stat)).ok();
-            }
-            self.sync_file(&copy, to)?;
-            self.rename_into_place(directory.as_fd(), &name, directory, to, commit.condition)
-                .map_err(|errno| errno_at(to, errno))
-        })();
-        if copied.is_err() {
-            rustix::fs::unlinkat(directory, &name, AtFlags::empty()).ok();
-            return copied;
-        }
-        rustix::fs::unlinkat(source, path.name(), AtFlags::empty())
-            .map_err(|errno| errno_at(path, errno))
-    }
-
-    fn sync_file(&self, file: &File, path: &DriverPath) -> Result<()> {
-        if !self.syncs(Durability::Durable) {
-            return Ok(());
-        }
-        rustix::fs::fdatasync(file)
-            .map_err(|errno| Error::with_source(ErrorKind::Unsynced, NAME, path, errno))
     }
 }
 

@@ -5,22 +5,47 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::{DriverPath, Durability, Result};
+use crate::{DriverPath, Durability, ErrorKind, Result};
 
 use super::Inner;
-use super::durable::sync_directory;
+use super::journal::Operation;
 use super::tree::errno_at;
 
 impl Inner {
     /// See [`crate::Driver::delete`].
     pub(super) fn remove(&self, path: &DriverPath, durability: Durability) -> Result<()> {
+        let Some(journal) = self.journal_for(durability, 0) else {
+            self.remove_now(path)?;
+            return if self.syncs(durability) {
+                self.durable.sync_way_to(&self.tree, path)
+            } else {
+                Ok(())
+            };
+        };
+        // Only what is there needs a promise.
+        drop(
+            self.tree
+                .open_at(path, OFlags::PATH)
+                .or_else(|error| match error.kind() {
+                    ErrorKind::Refused => self.tree.parent_of(path),
+                    _ => Err(error),
+                })?,
+        );
+        let promise = journal.promise(
+            path,
+            vec![Operation::Delete {
+                path: path.as_str(),
+            }],
+        )?;
+        self.remove_now(path)?;
+        promise.keep();
+        Ok(())
+    }
+
+    /// Removes what lies at `path`, without a sync.
+    pub(super) fn remove_now(&self, path: &DriverPath) -> Result<()> {
         let directory = self.tree.parent_of(path)?;
-        remove_at(directory.as_fd(), path.name()).map_err(|errno| errno_at(path, errno))?;
-        if self.syncs(durability) {
-            sync_directory(directory.as_fd(), path)
-        } else {
-            Ok(())
-        }
+        remove_at(directory.as_fd(), path.name()).map_err(|errno| errno_at(path, errno))
     }
 }
 

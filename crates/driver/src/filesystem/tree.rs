@@ -149,6 +149,26 @@ impl Tree {
         self.open_at(path, OFlags::RDONLY | OFlags::DIRECTORY)
     }
 
+    /// Makes everything durable that was written to the tree, by whomever. Takes as long as the
+    /// file system has to write back; nobody should wait for it.
+    pub(super) fn sync_all(&self) -> Result<(), Errno> {
+        sync_file_system(self.root.as_fd())?;
+        for followed in &self.followed {
+            // It may lie on another disk.
+            match rustix::fs::openat(
+                &self.root,
+                followed.as_str(),
+                super::DIRECTORY | OFlags::CLOEXEC,
+                Mode::empty(),
+            ) {
+                Ok(place) => sync_file_system(place.as_fd())?,
+                Err(Errno::NOENT) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(())
+    }
+
     /// Opens the root itself.
     pub(super) fn root_fd(&self) -> Result<OwnedFd, Errno> {
         rustix::fs::openat(
@@ -158,6 +178,17 @@ impl Tree {
             Mode::empty(),
         )
     }
+}
+
+#[cfg(target_os = "linux")]
+fn sync_file_system(place: BorrowedFd<'_>) -> Result<(), Errno> {
+    rustix::fs::syncfs(place)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sync_file_system(_: BorrowedFd<'_>) -> Result<(), Errno> {
+    rustix::fs::sync();
+    Ok(())
 }
 
 /// Opens a followed place: its parents are plain, and only its own last component may be a link.

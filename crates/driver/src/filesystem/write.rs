@@ -2,12 +2,14 @@
 
 use std::io::Write as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::Ordering;
 
 use rustix::fs::{AtFlags, OFlags};
 use rustix::io::Errno;
 
 use crate::{Condition, DriverPath, Durability, Error, ErrorKind, Put, Result};
 
+use super::journal::Operation;
 use super::tree::errno_at;
 use super::verified::{self, Place, Version};
 use super::{Inner, NAME};
@@ -15,13 +17,54 @@ use super::{Inner, NAME};
 impl Inner {
     /// Writes each value in order; see [`crate::Driver::put`].
     pub(super) fn put_all(&self, writes: &[Put], durability: Durability) -> Result<()> {
-        for write in writes {
-            self.put_one(write, durability)?;
+        let bytes: usize = writes.iter().map(|write| write.bytes.len()).sum();
+        let journal = self.journal_for(durability, bytes as u64);
+        let (Some(journal), Some(first)) = (journal, writes.first()) else {
+            return writes
+                .iter()
+                .try_for_each(|write| self.put_now(write, durability));
+        };
+        if let Some(refused) = self.first_refused(writes)? {
+            self.put_all(&writes[..refused], durability)?;
+            return Err(Error::new(
+                ErrorKind::AlreadyExists,
+                NAME,
+                &writes[refused].path,
+            ));
         }
+        let promise = journal.promise(&first.path, operations(writes).collect())?;
+        self.put_promised(writes)?;
+        promise.keep();
         Ok(())
     }
 
-    fn put_one(&self, write: &Put, durability: Durability) -> Result<()> {
+    /// Writes values that the journal has promised.
+    pub(super) fn put_promised(&self, writes: &[Put]) -> Result<()> {
+        writes
+            .iter()
+            .try_for_each(|write| self.put_now(write, Durability::Scratch))
+    }
+
+    /// Returns which of the writes finds something where nothing may be, before any is promised.
+    pub(super) fn first_refused(&self, writes: &[Put]) -> Result<Option<usize>> {
+        for (at, write) in writes.iter().enumerate() {
+            if write.condition == Condition::IfAbsent && self.is_taken(&write.path)? {
+                return Ok(Some(at));
+            }
+        }
+        Ok(None)
+    }
+
+    fn is_taken(&self, path: &DriverPath) -> Result<bool> {
+        match self.tree.parent_of(path) {
+            Ok(directory) => exists(&directory, path),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes one value, without the journal.
+    pub(super) fn put_now(&self, write: &Put, durability: Durability) -> Result<()> {
         let path = &write.path;
         let directory = self.tree.make_parent_of(path)?;
         let directory = match self.write_into(&directory, write, durability) {
@@ -125,18 +168,27 @@ impl Inner {
         }
     }
 
-    /// Makes a name beside `path` that no listing shows; see [`is_temporary`].
+    /// Makes a name beside `path` that no listing shows; see [`is_temporary`]. It carries the name
+    /// of the process, so that whoever comes after it can tidy up.
     pub(super) fn temporary_name(&self, path: &DriverPath) -> String {
-        let mut random = [0; 8];
-        self.runtime.entropy.fill(&mut random);
         let name = path.name();
         // A file name may have 255 bytes; what is cut off here is only for people to read.
         let cut = (0..=name.len().min(200))
             .rev()
             .find(|&end| name.is_char_boundary(end))
             .unwrap_or(0);
-        format!("{}.{:016x}.tmp", &name[..cut], u64::from_le_bytes(random))
+        let number = self.temporaries.fetch_add(1, Ordering::Relaxed);
+        format!("{}.{}{number:08x}.tmp", &name[..cut], self.process)
     }
+}
+
+/// The journal's words for `writes`.
+pub(super) fn operations(writes: &[Put]) -> impl Iterator<Item = Operation<'_>> {
+    writes.iter().map(|write| Operation::Put {
+        path: write.path.as_str(),
+        bytes: &write.bytes,
+        verified: write.verified,
+    })
 }
 
 /// Tells whether a file of this name is somebody's unfinished write: ours, or Distribution's
@@ -147,6 +199,15 @@ pub(super) fn is_temporary(name: &str) -> bool {
         .is_some_and(|(_, random)| {
             random.len() >= 16 && random.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
         })
+}
+
+/// Tells whether a file of this name is an unfinished write of the process of that name.
+pub(super) fn is_temporary_of(process: &str, name: &str) -> bool {
+    is_temporary(name)
+        && name
+            .rsplit('.')
+            .nth(1)
+            .is_some_and(|middle| middle.starts_with(process))
 }
 
 fn exists(directory: &OwnedFd, path: &DriverPath) -> Result<bool> {
@@ -196,10 +257,18 @@ fn link_if_absent(
 
 #[cfg(test)]
 mod tests {
-    use super::is_temporary;
+    use super::{is_temporary, is_temporary_of};
 
     #[test]
     fn only_unfinished_writes_are_temporary() {
+        assert!(is_temporary_of(
+            "0123456789abcdef",
+            "link.0123456789abcdef00000001.tmp"
+        ));
+        assert!(!is_temporary_of(
+            "0123456789abcdef",
+            "link.1123456789abcdef00000001.tmp"
+        ));
         assert!(is_temporary("link.0123456789abcdef.tmp"));
         assert!(is_temporary(
             "data.5ac1cbd2-5b43-4b7c-9c8c-0d7f6f7f9a51.tmp"

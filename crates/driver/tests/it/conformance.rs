@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use wharfinger_driver::conformance::Subject;
 use wharfinger_driver::{
-    Driver, DriverMetrics, FaultPlan, Faulty, Filesystem, FilesystemOptions, Memory, Observed,
-    driver_conformance,
+    Driver, DriverMetrics, DriverPath, FaultPlan, Faulty, Filesystem, FilesystemOptions, Memory,
+    Observed, driver_conformance,
 };
 use wharfinger_runtime::{Runtime, SystemClock};
 
@@ -15,15 +15,22 @@ fn memory(driver: Memory) -> Subject {
 }
 
 fn filesystem() -> Subject {
-    let scratch = tempfile::tempdir().unwrap();
-    let root = scratch.path().to_owned();
-    Subject::new(open(&root))
-        .with_again(move || Arc::new(open(&root)))
-        .keeping(scratch)
+    on_filesystem(None)
 }
 
-fn open(root: &Path) -> Filesystem {
-    Filesystem::open(FilesystemOptions::new(root), Runtime::new(4)).unwrap()
+/// As a store opens it: small writes share their syncs by way of a journal.
+fn journalled() -> Subject {
+    on_filesystem(Some("of our own/journal".parse().unwrap()))
+}
+
+fn on_filesystem(journal: Option<DriverPath>) -> Subject {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut options = FilesystemOptions::new(scratch.path());
+    options.journal = journal;
+    let open = move || Filesystem::open(options.clone(), Runtime::new(4)).unwrap();
+    Subject::new(open())
+        .with_again(move || Arc::new(open()))
+        .keeping(scratch)
 }
 
 fn observed(inner: Arc<dyn Driver>) -> Arc<dyn Driver> {
@@ -38,6 +45,7 @@ fn faultless(inner: Arc<dyn Driver>) -> Arc<dyn Driver> {
 driver_conformance!(memory_plain, memory(Memory::new()));
 driver_conformance!(memory_s3_like, memory(Memory::s3_like()));
 driver_conformance!(filesystem_plain, filesystem());
+driver_conformance!(filesystem_journalled, journalled());
 driver_conformance!(
     observed_memory_plain,
     memory(Memory::new()).wrapped(observed)

@@ -4,6 +4,7 @@
 
 mod conformance;
 mod faulty;
+mod journal;
 mod observed;
 
 use std::path::Path;

@@ -1,0 +1,208 @@
+//! The commit of an ingest: a small value by way of the journal, a large one synced as itself.
+
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+
+use bytes::Bytes;
+use rustix::fs::{AtFlags, OFlags};
+use rustix::io::Errno;
+
+use crate::{Commit, Condition, DriverPath, Durability, Error, ErrorKind, Put, Result};
+
+use super::ingest::Staging;
+use super::journal::Journal;
+use super::tree::errno_at;
+use super::verified::{self, Place, Version};
+use super::write::operations;
+use super::{Inner, NAME};
+
+impl Inner {
+    /// Moves the finished file to its destination and writes what follows.
+    pub(super) fn commit(&self, file: &File, staging: &Staging, commit: &Commit) -> Result<()> {
+        let destination = &commit.destination;
+        if let Staging::Nameless(meant)
+        | Staging::Named {
+            destination: meant, ..
+        } = staging
+            && meant != destination
+        {
+            return Err(Error::new(ErrorKind::Invalid, NAME, destination));
+        }
+        let directory = self.tree.make_parent_of(destination)?;
+        if commit.verified {
+            let stat = rustix::fs::fstat(file).map_err(|errno| errno_at(destination, errno))?;
+            let place = Place {
+                directory: &|| directory.try_clone().ok(),
+                name: destination.name(),
+            };
+            // Without the record the next reader hashes once more, no worse.
+            verified::mark(file.as_fd(), place, Version::of(&stat)).ok();
+        }
+        let size = rustix::fs::fstat(file)
+            .map_err(|errno| errno_at(destination, errno))?
+            .st_size;
+        if let Some(journal) =
+            self.journal_for(Durability::Durable, u64::try_from(size).unwrap_or(u64::MAX))
+        {
+            return self.commit_promised(journal, file, staging, &directory, commit);
+        }
+        self.sync_file(file, staging.path())?;
+        self.move_into_place(file, staging, &directory, commit)?;
+        if self.syncs(Durability::Durable) {
+            self.durable.sync_way_to(&self.tree, destination)?;
+        }
+        self.put_all(&commit.then, Durability::Durable)
+    }
+
+    /// Commits a small value: its bytes go into the journal, with the writes that follow.
+    fn commit_promised(
+        &self,
+        journal: &Journal,
+        file: &File,
+        staging: &Staging,
+        directory: &OwnedFd,
+        commit: &Commit,
+    ) -> Result<()> {
+        let destination = &commit.destination;
+        let mut value = Put {
+            condition: commit.condition,
+            verified: commit.verified,
+            ..Put::replace(destination.clone(), Bytes::new())
+        };
+        if self.first_refused(std::slice::from_ref(&value))?.is_some() {
+            return Err(Error::new(ErrorKind::AlreadyExists, NAME, destination));
+        }
+        value.bytes = read_whole(file).map_err(|error| Error::from_io(NAME, destination, error))?;
+        let value = [value];
+        let operations = operations(&value).chain(operations(&commit.then)).collect();
+        let promise = journal.promise(destination, operations)?;
+        self.move_into_place(file, staging, directory, commit)?;
+        self.put_promised(&commit.then)?;
+        promise.keep();
+        Ok(())
+    }
+
+    fn move_into_place(
+        &self,
+        file: &File,
+        staging: &Staging,
+        directory: &OwnedFd,
+        commit: &Commit,
+    ) -> Result<()> {
+        let to = &commit.destination;
+        let rename = |source: &OwnedFd, from: &str| {
+            self.rename_into_place(source.as_fd(), from, directory, to, commit.condition)
+        };
+        let moved = match staging {
+            Staging::Path(path) => {
+                let source = self.tree.parent_of(path)?;
+                match rename(&source, path.name()) {
+                    // The blobs lie on another disk.
+                    Err(Errno::XDEV) => {
+                        return self.copy_into_place(file, &source, path, directory, commit);
+                    }
+                    other => other,
+                }
+            }
+            Staging::Named {
+                directory: source,
+                name,
+                ..
+            } => rename(source, name),
+            Staging::Nameless(_) => self.name_into_place(file, directory, commit),
+        };
+        moved.map_err(|errno| errno_at(to, errno))
+    }
+
+    /// Gives a nameless file its name. Once it has had one it cannot get another, so the name that
+    /// may be refused is tried first.
+    fn name_into_place(
+        &self,
+        file: &File,
+        directory: &OwnedFd,
+        commit: &Commit,
+    ) -> Result<(), Errno> {
+        let from = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file));
+        let link = |name: &str| {
+            rustix::fs::linkat(
+                rustix::fs::CWD,
+                &from,
+                directory,
+                name,
+                AtFlags::SYMLINK_FOLLOW,
+            )
+        };
+        let to = &commit.destination;
+        match commit.condition {
+            Condition::IfAbsent => link(to.name()),
+            Condition::Replace => {
+                let name = self.temporary_name(to);
+                link(&name)?;
+                self.rename_into_place(directory.as_fd(), &name, directory, to, Condition::Replace)
+                    .inspect_err(|_| {
+                        // The first error is the one to tell.
+                        rustix::fs::unlinkat(directory, &name, AtFlags::empty()).ok();
+                    })
+            }
+        }
+    }
+
+    /// The slow way, for a destination on another file system: copy, sync, rename, unlink.
+    fn copy_into_place(
+        &self,
+        file: &File,
+        source: &OwnedFd,
+        path: &DriverPath,
+        directory: &OwnedFd,
+        commit: &Commit,
+    ) -> Result<()> {
+        use std::io::{Seek as _, SeekFrom};
+        let to = &commit.destination;
+        let io = |error| Error::from_io(NAME, to, error);
+        let name = self.temporary_name(to);
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let copy = rustix::fs::openat(directory, &name, flags, self.tree.file_mode)
+            .map_err(|errno| errno_at(to, errno))?;
+        let mut copy = File::from(copy);
+        let copied = (|| {
+            let mut from = file.try_clone().map_err(io)?;
+            from.seek(SeekFrom::Start(0)).map_err(io)?;
+            std::io::copy(&mut from, &mut copy).map_err(io)?;
+            if commit.verified {
+                let stat = rustix::fs::fstat(&copy).map_err(|errno| errno_at(to, errno))?;
+                let place = Place {
+                    directory: &|| directory.try_clone().ok(),
+                    name: to.name(),
+                };
+                verified::mark(copy.as_fd(), place, Version::of(&stat)).ok();
+            }
+            self.sync_file(&copy, to)?;
+            self.rename_into_place(directory.as_fd(), &name, directory, to, commit.condition)
+                .map_err(|errno| errno_at(to, errno))
+        })();
+        if copied.is_err() {
+            rustix::fs::unlinkat(directory, &name, AtFlags::empty()).ok();
+            return copied;
+        }
+        rustix::fs::unlinkat(source, path.name(), AtFlags::empty())
+            .map_err(|errno| errno_at(path, errno))
+    }
+
+    pub(super) fn sync_file(&self, file: &File, path: &DriverPath) -> Result<()> {
+        if !self.syncs(Durability::Durable) {
+            return Ok(());
+        }
+        rustix::fs::fdatasync(file)
+            .map_err(|errno| Error::with_source(ErrorKind::Unsynced, NAME, path, errno))
+    }
+}
+
+fn read_whole(file: &File) -> std::io::Result<Bytes> {
+    use std::os::unix::fs::FileExt as _;
+    let length =
+        usize::try_from(file.metadata()?.len()).map_err(|_| std::io::ErrorKind::FileTooLarge)?;
+    let mut bytes = vec![0; length];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes.into())
+}

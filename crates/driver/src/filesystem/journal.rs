@@ -1,0 +1,322 @@
+//! A redo journal, so that many small writes share one sync.
+//!
+//! A small image makes some eight files and ten directories, and syncing each by itself is what
+//! makes pushing small images slow. So what a durable write is going to do is appended to one file
+//! first, with one `fdatasync` for all who wait at that moment. Then it is done in the tree, without
+//! any sync, and then it is answered. When a segment of the journal is full the tree is synced as a
+//! whole, in the background, and the segment is removed.
+//!
+//! ```text
+//! DIRECTORY/PROCESS.SEQUENCE   a segment, locked by the process that writes it
+//! ```
+//!
+//! Each process has its own segments. Whoever starts finds those that nobody holds any more
+//! ([`replay`]): when only their writer died, everything that was answered is in the tree and has
+//! but to be synced; when the machine did, what is missing or torn is done again.
+//!
+//! Writes to one path take effect in the order of their calls; callers do not race for a path.
+
+mod format;
+mod replay;
+mod segment;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use rustix::io::Errno;
+use wharfinger_runtime::Runtime;
+
+use crate::{DriverPath, Error, ErrorKind, Result};
+
+use super::tree::Tree;
+use super::{Inner, NAME};
+
+use format::Entry;
+pub(super) use format::Operation;
+use segment::Segment;
+
+/// 16 MiB: some thousand small images, and a moment to replay.
+const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
+
+/// 4 full segments may wait for the tree to be synced; then writers wait, too.
+const MOST_FULL: usize = 4;
+
+/// The journal of one process.
+#[derive(Debug)]
+pub(super) struct Journal {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    tree: Arc<Tree>,
+    runtime: Runtime,
+    directory: DriverPath,
+    /// Tells the segments of this process from those of others.
+    name: String,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    segment: Option<Segment>,
+    /// Entries that wait to be written.
+    pending: Vec<u8>,
+    /// The number of the last promise that was asked for.
+    asked: u64,
+    /// The number of the last promise that was written and synced, or failed.
+    settled: u64,
+    /// Promises that failed and whose askers have not noticed yet.
+    failed: BTreeMap<u64, Errno>,
+    /// Whether somebody is writing and syncing for all.
+    leading: bool,
+    /// Promises since the last segment was full that are not done in the tree yet.
+    undone: Arc<Undone>,
+    /// Full segments, and what has to be done before the tree is synced for each.
+    full: VecDeque<(Segment, Arc<Undone>)>,
+    /// Whether a thread works them off.
+    retiring: bool,
+    /// How many segments this process has begun.
+    segments: u64,
+}
+
+/// Counts promises that still have to be done in the tree.
+#[derive(Debug, Default)]
+struct Undone {
+    count: Mutex<u64>,
+    none: Condvar,
+}
+
+impl Undone {
+    fn add(&self) {
+        *lock(&self.count) += 1;
+    }
+
+    fn subtract(&self) {
+        let mut count = lock(&self.count);
+        *count -= 1;
+        if *count == 0 {
+            self.none.notify_all();
+        }
+    }
+
+    fn wait_for_none(&self) {
+        let mut count = lock(&self.count);
+        while *count > 0 {
+            count = self
+                .none
+                .wait(count)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// A durable promise to do something in the tree. Its holder does it now and says so; dropped
+/// without, it is taken back.
+#[derive(Debug)]
+#[must_use = "a promise that is dropped is taken back"]
+pub(super) struct Promise<'a> {
+    shared: &'a Shared,
+    number: u64,
+    undone: Arc<Undone>,
+    kept: bool,
+}
+
+impl Promise<'_> {
+    /// Says that it was done.
+    pub(super) fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Promise<'_> {
+    fn drop(&mut self) {
+        if !self.kept {
+            // It could not be done, and its asker is told so. Without this note a replay would do
+            // it some day. Nobody waits for the note; it goes with the next promise.
+            let note = Entry::TakenBack {
+                number: self.number,
+            };
+            note.append_to(&mut lock(&self.shared.state).pending);
+        }
+        self.undone.subtract();
+    }
+}
+
+impl Journal {
+    /// Opens the journal in `directory`, after dealing with what dead processes have left there.
+    pub(super) fn open(inner: &Inner, directory: DriverPath) -> Result<Self> {
+        replay::settle_the_dead(inner, &directory)?;
+        let name = inner.process.clone();
+        let (tree, runtime) = (Arc::clone(&inner.tree), inner.runtime.clone());
+        let (state, changed) = (Mutex::default(), Condvar::new());
+        Ok(Self {
+            shared: Arc::new(Shared {
+                tree,
+                runtime,
+                directory,
+                name,
+                state,
+                changed,
+            }),
+        })
+    }
+
+    /// Promises `operations`: when this returns they are durable, and the caller does them in the
+    /// tree. `path` is what the caller's call is about.
+    pub(super) fn promise(
+        &self,
+        path: &DriverPath,
+        operations: Vec<Operation<'_>>,
+    ) -> Result<Promise<'_>> {
+        let shared = &self.shared;
+        let written = shared.runtime.clock.now();
+        let mut state = lock(&shared.state);
+        while state.full.len() >= MOST_FULL {
+            state = wait(&shared.changed, state);
+        }
+        state.asked += 1;
+        let number = state.asked;
+        Entry::Promise {
+            number,
+            written,
+            operations,
+        }
+        .append_to(&mut state.pending);
+        let undone = Arc::clone(&state.undone);
+        undone.add();
+        // From here on, leaving takes the count back.
+        let promise = Promise {
+            shared,
+            number,
+            undone,
+            kept: false,
+        };
+        while state.settled < number {
+            state = if state.leading {
+                wait(&shared.changed, state)
+            } else {
+                shared.lead(state)
+            };
+        }
+        let failed = state.failed.remove(&number);
+        drop(state);
+        let Some(errno) = failed else {
+            return Ok(promise);
+        };
+        // Nothing of it can be found in a segment, so there is nothing to take back.
+        promise.keep();
+        let kind = match errno {
+            Errno::NOSPC | Errno::DQUOT => ErrorKind::Full,
+            _ => ErrorKind::Unsynced,
+        };
+        Err(Error::with_source(kind, NAME, path, errno))
+    }
+}
+
+impl Shared {
+    /// Writes and syncs everything that waits, for all who do.
+    fn lead<'a>(self: &'a Arc<Self>, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        state.leading = true;
+        let bytes = std::mem::take(&mut state.pending);
+        let (settled, asked) = (state.settled, state.asked);
+        let segment = state.segment.take();
+        let sequence = state.segments;
+        drop(state);
+
+        let began = segment.is_none();
+        let (segment, outcome) = self.write(segment, sequence, &bytes);
+
+        let mut state = lock(&self.state);
+        state.leading = false;
+        state.settled = asked;
+        state.segments += u64::from(began);
+        if let Err(errno) = outcome {
+            state
+                .failed
+                .extend((settled + 1..=asked).map(|number| (number, errno)));
+        }
+        match segment {
+            // After a failed write or sync nothing more goes into the segment; once the tree is
+            // synced it is not needed, and a full disk gets its space back.
+            Some(segment) if outcome.is_err() || segment.bytes() >= SEGMENT_BYTES => {
+                let undone = std::mem::take(&mut state.undone);
+                state.full.push_back((segment, undone));
+                self.retire_in_background(&mut state);
+            }
+            segment => state.segment = segment,
+        }
+        self.changed.notify_all();
+        state
+    }
+
+    fn write(
+        &self,
+        segment: Option<Segment>,
+        sequence: u64,
+        bytes: &[u8],
+    ) -> (Option<Segment>, Result<(), Errno>) {
+        let segment = segment.map_or_else(|| self.begin_segment(sequence), Ok);
+        match segment {
+            Ok(mut segment) => {
+                let appended = segment.append(bytes);
+                (Some(segment), appended)
+            }
+            Err(errno) => (None, Err(errno)),
+        }
+    }
+
+    fn begin_segment(&self, sequence: u64) -> Result<Segment, Errno> {
+        let name = format!("{}.{sequence:08}", self.name);
+        let path = self
+            .directory
+            .join(&name)
+            .expect("hexadecimal digits make a component");
+        let segment = Segment::create(&self.tree, &path, &format::header(&self.runtime.host));
+        segment.map_err(|error| match error.kind() {
+            ErrorKind::Full => Errno::NOSPC,
+            _ => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot begin a segment of the journal"
+                );
+                Errno::IO
+            }
+        })
+    }
+
+    /// Has full segments worked off by a thread of their own, in their order.
+    fn retire_in_background(self: &Arc<Self>, state: &mut State) {
+        if state.retiring {
+            return;
+        }
+        state.retiring = true;
+        let shared = Arc::clone(self);
+        std::thread::spawn(move || {
+            let mut state = lock(&shared.state);
+            while let Some((segment, undone)) = state.full.pop_front() {
+                drop(state);
+                undone.wait_for_none();
+                if let Err(error) = segment.retire(&shared.tree) {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "a segment of the journal is left to the next process"
+                    );
+                }
+                state = lock(&shared.state);
+                shared.changed.notify_all();
+            }
+            state.retiring = false;
+        });
+    }
+}
+
+/// Locks, also when somebody panicked: what is behind these locks is whole between any two lines.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn wait<'a, T>(changed: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+    changed.wait(guard).unwrap_or_else(PoisonError::into_inner)
+}
