@@ -257,29 +257,22 @@ impl IngestSet {
     pub async fn abort(&self, id: &UploadId) -> Result<()> {
         self.started_at(id).await?;
         let paths = self.paths(id);
-        let subject = || format!("upload {id}");
-        match self
+        let storage = |error| Error::storage(format!("upload {id}"), error);
+        // Held until all is gone, so that nobody writes meanwhile.
+        let held = match self
             .context
             .driver
             .resume(&paths.data(), Resume::default())
             .await
         {
-            Ok(mut ingest) => ingest
-                .abort()
-                .await
-                .map_err(|error| Error::storage(subject(), error))?,
-            Err(error) if error.kind() == DriverErrorKind::Busy => {
-                return Err(Error::storage(subject(), error));
-            }
-            // Without data, or with data that cannot be opened, there is nothing to lock.
-            Err(_) => {}
-        }
-        let removed = self
-            .context
-            .driver
-            .delete_if_there(&paths.directory, Durability::Scratch)
-            .await;
-        removed.map_err(|error| Error::storage(subject(), error))?;
+            Err(error) if error.kind() == DriverErrorKind::Busy => return Err(storage(error)),
+            // Without data, or with data that cannot be opened, there is nothing to hold.
+            held => held.ok(),
+        };
+        progress::remove(&self.context, &paths)
+            .await
+            .map_err(storage)?;
+        drop(held);
         Ok(())
     }
 

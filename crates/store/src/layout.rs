@@ -12,6 +12,7 @@
 //!     _uploads/ID/data                          what has arrived
 //!     _uploads/ID/hashstates/ALG/OFFSET         the hasher's state at an offset, in Go's form
 //!     _uploads/ID/wharfinger                    our checkpoint: offsets, states and their MAC
+//!   _wharfinger/journal/                        the filesystem driver's journal
 //! ```
 //!
 //! A link's content is a digest, `ALG:HEX`, without a newline. A link normally names the digest of
@@ -28,6 +29,13 @@ const ROOT: &str = "docker/registry/v2";
 #[must_use]
 pub fn followed() -> Vec<DriverPath> {
     vec![path(ROOT), blobs(), repositories()]
+}
+
+/// Returns where the filesystem driver keeps its journal: Distribution looks only into `blobs` and
+/// `repositories`.
+#[must_use]
+pub fn journal() -> DriverPath {
+    path(&format!("{ROOT}/_wharfinger/journal"))
 }
 
 /// Makes a path of words that this module or a grammar has checked.

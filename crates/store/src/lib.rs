@@ -47,7 +47,7 @@ pub use cache::{CachedDescriptor, DescriptorCache, MemoryDescriptorCache};
 pub use catalog::CatalogPage;
 pub use error::{Error, ErrorKind, Result};
 pub use ingest::{Committed, Expected, IngestSet, IngestStatus, IngestWriter, Purpose};
-pub use layout::followed;
+pub use layout::{followed, journal};
 pub use manifests::StoredManifest;
 pub use repository::{BlobInfo, BlobRead, Repository};
 pub use store::{Store, StoreOptions};

@@ -1,8 +1,6 @@
 //! The commit: verified, moved, linked, cleaned up; in this order.
 
-use wharfinger_driver::{
-    Commit, Condition, DriverExt as _, Durability, ErrorKind as DriverErrorKind, Ingest, Put,
-};
+use wharfinger_driver::{Commit, Condition, Durability, ErrorKind as DriverErrorKind, Ingest, Put};
 use wharfinger_oci::{Algorithm, Digest, Hasher};
 
 use crate::blobs::Soundness;
@@ -11,7 +9,7 @@ use crate::layout;
 
 use super::IngestContext;
 use super::pipeline::Core;
-use super::progress::{Progress, read_back};
+use super::progress::{Progress, read_back, remove};
 use super::writer::IngestWriter;
 
 /// What the sender says of the whole.
@@ -165,11 +163,7 @@ impl Progress {
     /// commit stands.
     async fn clean_up(&self, context: &IngestContext) {
         let Some(paths) = &self.paths else { return };
-        if let Err(error) = context
-            .driver
-            .delete_if_there(&paths.directory, Durability::Scratch)
-            .await
-        {
+        if let Err(error) = remove(context, paths).await {
             tracing::warn!(upload = %self.subject, %error, "could not clean up after a commit");
         }
     }

@@ -243,6 +243,19 @@ pub(super) async fn drop_states_beyond(
     Ok(())
 }
 
+/// Removes an ingest with all that is known of it. Its start goes first: from then on there is no
+/// such ingest, and nobody takes what is left of it for the whole.
+pub(super) async fn remove(context: &IngestContext, paths: &IngestPaths) -> driver::Result<()> {
+    let driver = &context.driver;
+    driver
+        .delete_if_there(&paths.started_at(), Durability::Scratch)
+        .await?;
+    driver
+        .delete_if_there(&paths.directory, Durability::Scratch)
+        .await?;
+    Ok(())
+}
+
 /// Hashes what `hasher` does not cover yet.
 pub(super) async fn read_back(
     ingest: &mut dyn driver::Ingest,
@@ -284,12 +297,13 @@ impl SavesPoints for CheckpointSaver {
             marker.print(&self.context.secret, &self.paths.directory),
         );
         let saved = async {
-            self.context
-                .driver
-                .put(&[write], Durability::Durable)
-                .await?;
+            let driver = &self.context.driver;
+            // Scratch that is made durable by itself: it goes with the ingest, which no journal
+            // should know of.
+            driver.put(&[write], Durability::Scratch).await?;
+            driver.settle(&self.paths.marker()).await?;
             // The upload itself is found by its start time only.
-            self.context.driver.settle(&self.paths.started_at()).await
+            driver.settle(&self.paths.started_at()).await
         };
         if let Err(error) = saved.await {
             tracing::warn!(directory = %self.paths.directory, %error, "could not save a checkpoint");

@@ -401,7 +401,10 @@ async fn a_marker_of_another_secret_costs_a_read_and_nothing_else() {
     .unwrap();
     assert_eq!(
         read(
-            &repository(&store_over(subject.driver.clone(), &subject.runtime)),
+            &repository(&store_over(
+                std::sync::Arc::clone(&subject.driver),
+                &subject.runtime
+            )),
             &sha256(&bytes)
         )
         .await

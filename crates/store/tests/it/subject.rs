@@ -40,6 +40,7 @@ impl Subject {
         let directory = tempfile::tempdir().unwrap();
         let mut options = FilesystemOptions::new(directory.path());
         options.followed = wharfinger_store::followed();
+        options.journal = Some(wharfinger_store::journal());
         let driver = Filesystem::open(options, runtime()).unwrap();
         Self::new("filesystem", Arc::new(driver), Some(directory))
     }
