@@ -1,0 +1,40 @@
+//! Free ports on the loopback interface.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+/// Below the ports that Linux gives to outgoing connections (32768 and above), so that none of those
+/// takes a server's port between two of its starts.
+const FIRST: u16 = 20_000;
+const COUNT: u16 = 12_000;
+
+/// Ports handed out by this process.
+static GIVEN: AtomicU16 = AtomicU16::new(0);
+
+/// Returns a port on 127.0.0.1 where nobody listens, and another one each time.
+///
+/// # Panics
+///
+/// When every port of the range is taken.
+pub fn free_port() -> u16 {
+    // Test binaries that run at the same time begin at different places.
+    let offset = u16::try_from(std::process::id() % u32::from(COUNT)).unwrap_or(0);
+    for _ in 0..COUNT {
+        let given = GIVEN.fetch_add(1, Ordering::Relaxed);
+        let port = FIRST + offset.wrapping_mul(37).wrapping_add(given) % COUNT;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no free port from {FIRST} on");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_ports_differ() {
+        assert_ne!(free_port(), free_port());
+    }
+}
