@@ -1,0 +1,115 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "wharfinger",
+    version,
+    about = "A container registry and content store",
+    after_help = "Examples:
+  wharfinger serve                 a registry on 127.0.0.1:5000, kept in ./wharfinger-data
+  wharfinger serve config.yml      a registry as the file says
+  wharfinger check config.yml      what is wrong with the file, or what it amounts to
+
+Then, from another terminal:
+  docker tag alpine localhost:5000/alpine && docker push localhost:5000/alpine"
+)]
+pub(crate) struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the registry
+    #[command(
+        long_about = "Run the registry until SIGTERM or SIGINT.
+
+Without CONFIG, the variable REGISTRY_CONFIGURATION_PATH names the file. Without that too, the \
+registry keeps its content and a generated secret in ./wharfinger-data, allows deleting, and listens \
+on 127.0.0.1:5000.
+
+Variables lie over the file: REGISTRY_HTTP_ADDR sets http.addr, REGISTRY_STORAGE_DELETE_ENABLED sets \
+storage.delete.enabled, and so on for every key.",
+        after_help = "Examples:
+  wharfinger serve
+  wharfinger serve /etc/docker/registry/config.yml
+  REGISTRY_HTTP_ADDR=:5000 wharfinger serve
+  REGISTRY_STORAGE=inmemory wharfinger serve       a registry that forgets everything at exit"
+    )]
+    Serve {
+        /// The configuration file, in the form of Distribution's `registry`
+        config: Option<PathBuf>,
+    },
+
+    /// Say what is wrong with a configuration, or what it amounts to
+    #[command(
+        long_about = "Say what is wrong with a configuration, or what it amounts to.
+
+Prints every fault with its line and column and exits with 1; or prints the settings that count, \
+defaults filled in and secrets left out, and exits with 0. Variables lie over the file as they do for \
+`serve`. Nothing is started, made or changed.",
+        after_help = "Examples:
+  wharfinger check config.yml
+  REGISTRY_HTTP_ADDR=:5000 wharfinger check config.yml"
+    )]
+    Check {
+        /// The configuration file; without it, REGISTRY_CONFIGURATION_PATH names it
+        config: Option<PathBuf>,
+    },
+
+    /// Print the tables of docs/configuration.md into that file
+    #[command(hide = true)]
+    RefreshDocs {
+        /// The file to bring up to date
+        file: PathBuf,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_file_may_be_named_or_not() {
+        let parse = |words: &[&str]| Args::try_parse_from(words).map(|args| args.command);
+        assert!(matches!(
+            parse(&["w", "serve"]),
+            Ok(Command::Serve { config: None })
+        ));
+        assert!(matches!(
+            parse(&["w", "serve", "c"]),
+            Ok(Command::Serve { config: Some(_) })
+        ));
+        assert!(parse(&["w", "check", "c", "d"]).is_err());
+    }
+
+    #[test]
+    fn what_is_not_a_command_does_not_succeed() {
+        for words in [&["w", "config.yml"][..], &["w", "serve", "--quiet"], &["w"]] {
+            assert_eq!(
+                Args::try_parse_from(words).unwrap_err().exit_code(),
+                2,
+                "{words:?}"
+            );
+        }
+        assert_eq!(
+            Args::try_parse_from(["w", "--version"])
+                .unwrap_err()
+                .exit_code(),
+            0
+        );
+    }
+}

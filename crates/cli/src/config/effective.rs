@@ -1,0 +1,82 @@
+//! The settings that count, as a file that gives every one of them; secrets are left out.
+
+use std::fmt::Write;
+
+use super::check::{Findings, Value};
+use super::keys::KEYS;
+use super::scalar::print_duration;
+use super::schema::{Kind, Row, Status};
+use super::types::SecretSource;
+
+/// Prints every setting in the order of the table.
+pub(crate) fn print(findings: &Findings, secret: &SecretSource) -> String {
+    let mut text = String::new();
+    for row in KEYS.iter().filter(|row| row.status == Status::Known) {
+        let indent = "  ".repeat(row.path.matches('.').count());
+        let line = match row.kind {
+            Kind::Driver if !is_below_driver(findings, row) => None,
+            // A driver without keys of its own is there all the same.
+            Kind::Driver if is_leaf(row) => Some("{}".to_owned()),
+            Kind::Section | Kind::Driver => Some(String::new()),
+            Kind::Secret => Some(secret_text(secret)),
+            _ if !is_below_driver(findings, row) => None,
+            _ => findings.values.get(row.path).map(value_text),
+        };
+        if let Some(line) = line {
+            let space = if line.is_empty() { "" } else { " " };
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "{indent}{}:{space}{line}", row.name());
+        }
+    }
+    text
+}
+
+/// Whether a row lies below the driver that is named, or below none at all.
+fn is_below_driver(findings: &Findings, row: &Row) -> bool {
+    let Some(rest) = row.path.strip_prefix("storage.") else {
+        return true;
+    };
+    let name = rest.split('.').next().unwrap_or(rest);
+    let is_driver = KEYS.iter().any(|other| {
+        other.kind == Kind::Driver && other.path.strip_prefix("storage.") == Some(name)
+    });
+    !is_driver || findings.driver == Some(name)
+}
+
+fn is_leaf(row: &Row) -> bool {
+    super::schema::children(row.path).next().is_none()
+}
+
+fn secret_text(secret: &SecretSource) -> String {
+    match secret {
+        SecretSource::Given(_) => "\"***\" # given, not shown".to_owned(),
+        SecretSource::KeptIn(path) => format!("# kept in {}", path.display()),
+        SecretSource::PerProcess => "# made anew at each start".to_owned(),
+    }
+}
+
+fn value_text(value: &Value) -> String {
+    match value {
+        Value::Text(text) => scalar_text(text),
+        Value::Secret(_) => "\"***\"".to_owned(),
+        Value::Bool(value) => value.to_string(),
+        Value::Integer(value) => value.to_string(),
+        Value::Duration(value) => print_duration(*value),
+        Value::Address(address) => format!("\"{address}\""),
+        // JSON in one line is YAML.
+        Value::Fields(fields) => serde_json::Value::Object(fields.clone()).to_string(),
+    }
+}
+
+/// Text that is certainly read back as it is: quoted unless it is a path or a word.
+fn scalar_text(text: &str) -> String {
+    let is_simple = text.starts_with(|c: char| c.is_ascii_alphabetic() || "/.".contains(c))
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b));
+    if is_simple || text == super::keys::VERSION {
+        text.to_owned()
+    } else {
+        serde_json::Value::from(text).to_string()
+    }
+}

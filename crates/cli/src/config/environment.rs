@@ -1,0 +1,137 @@
+//! `REGISTRY_…` variables, laid over the tree of the file.
+//!
+//! A variable's name is the path of a key, in upper case and joined by `_`; its value is YAML. A section
+//! can be given whole and then replaces the section of the file. Names that stand for nothing are
+//! only worth a warning: Kubernetes sets `REGISTRY_PORT` by itself for a service called *registry*.
+
+use super::check::expand_driver;
+use super::fault::{Fault, Position, Source, quote};
+use super::keys::{KEYS, WORDS_OF_VARIABLES};
+use super::schema::{Kind, Row, Status, find, find_old, nearest};
+use super::tree::{Content, Entry, Node, parse};
+
+/// What every variable begins with.
+pub(crate) const PREFIX: &str = "REGISTRY_";
+
+/// Names the configuration file; it is no key.
+pub(crate) const CONFIGURATION_PATH: &str = "REGISTRY_CONFIGURATION_PATH";
+
+/// Lays the variables among `environment` over `root`; what does not fit goes into `faults` and
+/// `warnings`.
+pub(crate) fn overlay(
+    root: &mut Node,
+    environment: &[(String, String)],
+    faults: &mut Vec<Fault>,
+    warnings: &mut Vec<String>,
+) {
+    let mut variables: Vec<_> = environment
+        .iter()
+        .filter(|(name, _)| name.starts_with(PREFIX) && name != CONFIGURATION_PATH)
+        .collect();
+    // A section comes before the keys below it.
+    variables.sort();
+    for (name, value) in variables {
+        let at = Position::start(Source::Variable(name.as_str().into()));
+        match locate(&name[PREFIX.len()..]) {
+            None => warnings.push(unknown(name)),
+            Some((row, _)) if row.kind == Kind::Version => {
+                warnings.push(format!(
+                    "{name} is ignored: the file says which version it has"
+                ));
+            }
+            Some((row, path)) => match row.status {
+                Status::NotYet(_) | Status::Gone(_) => {
+                    faults.push(Fault::new(&at, format!("`{}` is {}", row.path, row.doc)));
+                }
+                Status::Known => match parse(value, &at.source) {
+                    Ok(node) => {
+                        set(root, &path, node);
+                        expand_driver(root);
+                    }
+                    // Where the value is no YAML, what the parser says might repeat some of it.
+                    Err(_) if row.kind == Kind::Secret => {
+                        let message = "the value is not valid YAML; put it in quotes";
+                        faults.push(Fault::new(&at, message));
+                    }
+                    Err(broken) => faults.extend(broken),
+                },
+            },
+        }
+    }
+}
+
+fn unknown(name: &str) -> String {
+    let settings = KEYS.iter().filter(|row| row.is_setting());
+    let rest = &name[PREFIX.len()..];
+    let near = nearest(
+        rest,
+        settings.map(|row| (row.variable()[PREFIX.len()..].to_owned(), row)),
+    );
+    let hint = near.map_or(String::new(), |row| {
+        format!("; did you mean {}?", row.variable())
+    });
+    format!(
+        "the variable {} stands for no key and is ignored{hint}",
+        quote(name)
+    )
+}
+
+/// Finds the key that a variable names, with the path to set.
+fn locate(rest: &str) -> Option<(&'static Row, Vec<String>)> {
+    if rest.contains(|c: char| c.is_lowercase()) {
+        return None;
+    }
+    let words: Vec<String> = rest.split('_').map(str::to_lowercase).collect();
+    let exact = words.join(".");
+    if let Some(row) = find(&exact).or_else(|| find_old(&exact)) {
+        return Some((row, words));
+    }
+    // The longest section that is known, and a word below it that it would take.
+    let (row, word) = (1..words.len()).rev().find_map(|length| {
+        find(&words[..length].join(".")).map(|row| (row, words[length].clone()))
+    })?;
+    let word = WORDS_OF_VARIABLES
+        .iter()
+        .find(|(section, from, _)| *section == row.path && *from == word)
+        .map_or(word.as_str(), |(_, _, to)| to);
+    let takes = row.kind == Kind::Fields && words.iter().all(|word| !word.is_empty());
+    let refuses = row.below().contains(&"*") || row.below().contains(&word);
+    (takes || refuses).then_some((row, words))
+}
+
+/// Sets the value at `path`, making the sections on the way.
+fn set(node: &mut Node, path: &[String], value: Node) {
+    let Some((first, rest)) = path.split_first() else {
+        *node = value;
+        return;
+    };
+    if node.is_null() {
+        *node = Node::empty_map(node.at.clone());
+    }
+    let Content::Map(entries) = &mut node.content else {
+        return; // a value where a section belongs: the check says so
+    };
+    let index = if let Some(index) = entries.iter().position(|entry| is_named(entry, first)) {
+        index
+    } else {
+        let at = value.at.clone();
+        entries.push(Entry {
+            key: first.clone(),
+            at: at.clone(),
+            value: Node::empty_map(at),
+        });
+        entries.len() - 1
+    };
+    if rest.is_empty() {
+        entries[index].at = value.at.clone();
+    }
+    set(&mut entries[index].value, rest, value);
+}
+
+/// Fields of a log line may be written in any case.
+fn is_named(entry: &Entry, word: &str) -> bool {
+    entry.key.to_lowercase() == word
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! Every key of the configuration, in the order of the documentation.
+//!
+//! This table is the schema, the documentation and the check: `docs/configuration.md` is printed
+//! from it, a file is held against it, and the defaults below are read as if they stood in the file.
+
+use super::schema::Kind::{
+    Address, Bool, Driver, Duration, Fields, Integer, Secret, Section, Text, Version, Word,
+    WordOfAnyCase,
+};
+use super::schema::{Row, driver_not_yet, gone, key, not_yet};
+
+/// The only version of the format that there ever was.
+pub(crate) const VERSION: &str = "0.1";
+
+/// The fewest concurrent calls of the filesystem driver; Distribution raises lower numbers to this.
+pub(crate) const MIN_THREADS: i64 = 25;
+
+/// The table.
+pub(crate) static KEYS: &[Row] = &[
+    key(
+        "version",
+        Version,
+        "The version of the format: `0.1`, quoted or not. Required in a file.",
+    ),
+    key("log", Section, "What the program says about itself, on standard error."),
+    key(
+        "log.level",
+        WordOfAnyCase(&["error", "warn", "info", "debug"]),
+        "The least serious line that is written. `RUST_LOG` is not read.",
+    )
+    .default("info")
+    .old("loglevel"),
+    key("log.formatter", Word(&["text", "json"]), "The form of a line.").default("text"),
+    key("log.fields", Fields, "Fields that are added to every line, such as `service: registry`.")
+        .default("{}"),
+    key("log.accesslog", Section, "One line for each request."),
+    key("log.accesslog.disabled", Bool, "Leaves out the line for each request.").default("false"),
+    key("storage", Section, "Where the content lies. Exactly one driver is named below it."),
+    key("storage.filesystem", Driver, "Keeps the content in a directory."),
+    key(
+        "storage.filesystem.rootdirectory",
+        Text,
+        "The directory, in Distribution's layout. A relative path counts from the working directory.",
+    )
+    .default("/var/lib/registry"),
+    key(
+        "storage.filesystem.maxthreads",
+        Integer(i64::MIN),
+        "How many calls run at once. Less than 25 is raised to 25, as in Distribution, with a warning.",
+    )
+    .default("100"),
+    key("storage.inmemory", Driver, "Keeps the content in memory: all is lost at exit."),
+    key("storage.delete", Section, "Deleting of tags, manifests and blobs."),
+    key("storage.delete.enabled", Bool, "Allows DELETE; otherwise it answers 405.")
+        .default("false"),
+    key("storage.cache", Section, "The cache of blob descriptors (size and media type)."),
+    key(
+        "storage.cache.blobdescriptor",
+        Word(&["inmemory"]),
+        "Where the cache lies. Not given: there is none. `redis` is not supported yet.",
+    )
+    .old("storage.cache.layerinfo"),
+    key(
+        "storage.cache.blobdescriptorsize",
+        Integer(1),
+        "How many descriptors the cache holds. There is no unlimited cache (Distribution: 0 and less).",
+    )
+    .default("10000"),
+    key("http", Section, "How clients reach the registry."),
+    key(
+        "http.addr",
+        Address,
+        "Where to listen, as `HOST:PORT`; `:5000` is port 5000 on all interfaces. \
+         (Distribution without it: a random port on all interfaces.)",
+    )
+    .default("127.0.0.1:5000"),
+    key(
+        "http.secret",
+        Secret,
+        "Signs the state that clients carry between the requests of an upload. Registries that share \
+         a storage need the same one. Not given: 32 random bytes each time the program starts, with a \
+         warning; uploads then do not outlive the process.",
+    ),
+    key(
+        "http.draintimeout",
+        Duration,
+        "How long requests may go on after SIGTERM. `0` ends them at once, which is Distribution's \
+         default.",
+    )
+    .default("60s"),
+    key("wharfinger", Section, "What Distribution does not have."),
+    key(
+        "wharfinger.durability",
+        Word(&["full", "group", "none"]),
+        "What an answer promises. `full`: the content survives a power cut; nothing waits for \
+         others. `group`: the same, but a write may wait up to 5 ms to share its sync with others. \
+         `none`: a crash of the machine may lose what was acknowledged.",
+    )
+    .default("full"),
+    key(
+        "wharfinger.verify",
+        Word(&["changed", "always", "never"]),
+        "When bytes are held against their digest before they are served. `changed`: when the blob is not \
+         as it was when last verified. `always`: at each complete read. `never`: only when written.",
+    )
+    .default("changed"),
+    key("wharfinger.manifests", Section, "What a manifest needs."),
+    key(
+        "wharfinger.manifests.sparse",
+        Bool,
+        "Accepts manifests whose blobs or children are not in the repository.",
+    )
+    .default("false"),
+    // What Distribution knows and this program does not.
+    not_yet("log.reportcaller", &[]),
+    not_yet("log.hooks", &["*"]),
+    driver_not_yet("storage.s3"),
+    driver_not_yet("storage.s3aws"),
+    driver_not_yet("storage.gcs"),
+    driver_not_yet("storage.azure"),
+    not_yet("storage.redirect", &["disable"]),
+    not_yet("storage.maintenance", &["uploadpurging", "readonly"]),
+    not_yet("storage.tag", &["concurrencylimit"]),
+    not_yet("middleware", &["registry", "repository", "storage"]),
+    not_yet("auth", &["none", "silly", "htpasswd", "token"]),
+    not_yet("http.net", &[]),
+    not_yet("http.host", &[]),
+    not_yet("http.prefix", &[]),
+    not_yet("http.relativeurls", &[]),
+    not_yet("http.headers", &["*"]),
+    not_yet("http.http2", &["disabled"]),
+    not_yet("http.h2c", &["enabled"]),
+    not_yet(
+        "http.tls",
+        &["certificate", "key", "clientcas", "clientauth", "minimumtls", "ciphersuites", "letsencrypt"],
+    ),
+    not_yet("http.debug", &["addr", "prometheus"]),
+    not_yet("notifications", &["events", "endpoints"]),
+    not_yet("redis", REDIS),
+    not_yet("health", &["storagedriver", "file", "http", "tcp"]),
+    not_yet("proxy", &["remoteurl", "username", "password", "exec", "ttl", "cachewritetimeout"]),
+    not_yet("validation", &["disabled", "enabled", "manifests"]),
+    not_yet("catalog", &["maxentries"]),
+    not_yet("tags", &["maxtags"]),
+    not_yet("policy", &["repository"]),
+    gone("storage.oss", Driver, &["*"]),
+    gone("storage.swift", Driver, &["*"]),
+    gone("compatibility", Section, &["schema1"]),
+    gone("reporting", Section, &["bugsnag", "newrelic"]),
+];
+
+/// Both the old and the new names of Redis settings.
+const REDIS: &[&str] = &[
+    "addr",
+    "addrs",
+    "options",
+    "clientname",
+    "username",
+    "password",
+    "sentinelusername",
+    "sentinelpassword",
+    "mastername",
+    "identitysuffix",
+    "db",
+    "protocol",
+    "contexttimeoutenabled",
+    "poolfifo",
+    "readonly",
+    "routebylatency",
+    "routerandomly",
+    "disableidentity",
+    "unstableresp3",
+    "maxredirects",
+    "maxretries",
+    "minretrybackoff",
+    "maxretrybackoff",
+    "dialtimeout",
+    "readtimeout",
+    "writetimeout",
+    "pool",
+    "poolsize",
+    "pooltimeout",
+    "minidleconns",
+    "maxidleconns",
+    "maxactiveconns",
+    "connmaxidletime",
+    "connmaxlifetime",
+    "tls",
+];
+
+/// Sections whose word in a variable is not the word in the file: Distribution goes by the names of
+/// its own fields there.
+pub(crate) const WORDS_OF_VARIABLES: [(&str, &str, &str); 4] = [
+    ("health", "filecheckers", "file"),
+    ("health", "httpcheckers", "http"),
+    ("health", "tcpcheckers", "tcp"),
+    ("notifications", "eventconfig", "events"),
+];

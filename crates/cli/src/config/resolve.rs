@@ -1,0 +1,142 @@
+//! From checked values to the types that the program is built from.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::address::ListenAddress;
+use super::check::{Findings, Value};
+use super::types::{
+    CacheConfig, DriverConfig, Durability, HttpConfig, LogConfig, LogFormat, LogLevel,
+    SecretSource, ServeConfig, StorageConfig, Verify,
+};
+
+/// The words of the table and what they stand for; a test holds the two against each other.
+const LEVELS: [(&str, LogLevel); 4] = [
+    ("error", LogLevel::Error),
+    ("warn", LogLevel::Warn),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+];
+const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+const DURABILITIES: [(&str, Durability); 3] = [
+    ("full", Durability::Full),
+    ("group", Durability::Group),
+    ("none", Durability::None),
+];
+const VERIFICATIONS: [(&str, Verify); 3] = [
+    ("changed", Verify::Changed),
+    ("always", Verify::Always),
+    ("never", Verify::Never),
+];
+
+/// Turns findings without faults into settings. `home` is the directory of the built-in
+/// configuration, where the secret may be kept.
+pub(crate) fn resolve(findings: &Findings, home: Option<&Path>) -> ServeConfig {
+    let values = Values(findings);
+    let driver = if findings.driver == Some("inmemory") {
+        DriverConfig::Memory
+    } else {
+        let count = values.integer("storage.filesystem.maxthreads");
+        DriverConfig::Filesystem {
+            root: PathBuf::from(values.text("storage.filesystem.rootdirectory")),
+            max_threads: usize::try_from(count).unwrap_or(usize::MAX),
+        }
+    };
+    let secret = match (values.given("http.secret"), home) {
+        (Some(Value::Secret(secret)), _) => SecretSource::Given(secret.clone()),
+        // Another storage than our own directory may be shared; nothing of ours belongs in it.
+        (_, Some(home)) if is_at(&driver, home) => SecretSource::KeptIn(home.join("secret")),
+        _ => SecretSource::PerProcess,
+    };
+    let entries = values.integer("storage.cache.blobdescriptorsize");
+    ServeConfig {
+        log: LogConfig {
+            level: values.word("log.level", &LEVELS),
+            format: values.word("log.formatter", &FORMATS),
+            fields: values.fields("log.fields"),
+            access_log: !values.bool("log.accesslog.disabled"),
+        },
+        storage: StorageConfig {
+            driver,
+            delete_enabled: values.bool("storage.delete.enabled"),
+            cache: values
+                .given("storage.cache.blobdescriptor")
+                .map(|_| CacheConfig {
+                    entries: usize::try_from(entries).unwrap_or(usize::MAX),
+                }),
+        },
+        http: HttpConfig {
+            addr: values.address("http.addr"),
+            secret,
+            drain_timeout: values.duration("http.draintimeout"),
+        },
+        durability: values.word("wharfinger.durability", &DURABILITIES),
+        verify: values.word("wharfinger.verify", &VERIFICATIONS),
+        sparse_manifests: values.bool("wharfinger.manifests.sparse"),
+    }
+}
+
+fn is_at(driver: &DriverConfig, home: &Path) -> bool {
+    matches!(driver, DriverConfig::Filesystem { root, .. } if root == home)
+}
+
+/// Typed access. Each key read here has a default in the table and is of the type asked for, which
+/// the tests see: they resolve a configuration that gives nothing and one that gives everything.
+struct Values<'a>(&'a Findings);
+
+const INVARIANT: &str = "the key has a default of this type in the table";
+
+macro_rules! typed {
+    ($name:ident, $variant:ident, $type:ty) => {
+        fn $name(&self, path: &str) -> $type {
+            match self.given(path) {
+                Some(Value::$variant(value)) => Some(value.clone()),
+                _ => None,
+            }
+            .expect(INVARIANT)
+        }
+    };
+}
+
+impl Values<'_> {
+    fn given(&self, path: &str) -> Option<&Value> {
+        self.0.values.get(path)
+    }
+
+    typed!(text, Text, String);
+    typed!(bool, Bool, bool);
+    typed!(integer, Integer, i64);
+    typed!(duration, Duration, Duration);
+    typed!(address, Address, ListenAddress);
+    typed!(fields, Fields, serde_json::Map<String, serde_json::Value>);
+
+    fn word<T: Copy>(&self, path: &str, words: &[(&str, T)]) -> T {
+        let text = self.text(path);
+        let found = words.iter().find(|(word, _)| *word == text);
+        found
+            .expect("the words of the table are those of the types")
+            .1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::schema::{Kind, find};
+
+    fn assert_words<T>(path: &str, words: &[(&str, T)]) {
+        let (Kind::Word(table) | Kind::WordOfAnyCase(table)) = find(path).unwrap().kind else {
+            panic!("{path} takes no word");
+        };
+        let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+        assert_eq!(table, words, "{path}");
+    }
+
+    #[test]
+    fn the_words_of_the_table_are_those_of_the_types() {
+        assert_words("log.level", &LEVELS);
+        assert_words("log.formatter", &FORMATS);
+        assert_words("wharfinger.durability", &DURABILITIES);
+        assert_words("wharfinger.verify", &VERIFICATIONS);
+    }
+}

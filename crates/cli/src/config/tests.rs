@@ -1,0 +1,341 @@
+//! Whole configurations: what they resolve to, and every fault of the broken ones.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::types::{Durability, Verify};
+use super::*;
+
+mod properties;
+
+fn faults(text: &str) -> String {
+    load("config.yml", text, &[]).unwrap_err().to_string()
+}
+
+fn loaded(text: &str) -> Loaded {
+    load("config.yml", text, &[]).unwrap_or_else(|report| panic!("{report}"))
+}
+
+const LEAST: &str = "version: 0.1\nstorage: inmemory\n";
+
+#[test]
+fn the_built_in_configuration_is_a_registry_for_this_machine() {
+    let Loaded {
+        settings, warnings, ..
+    } = load_built_in(&[]).unwrap();
+    assert_eq!(warnings, [""; 0]);
+    let root = PathBuf::from(BUILT_IN_HOME);
+    assert_eq!(
+        settings.storage.driver,
+        DriverConfig::Filesystem {
+            root,
+            max_threads: 100
+        }
+    );
+    assert!(settings.storage.delete_enabled);
+    assert_eq!(
+        settings.storage.cache,
+        Some(CacheConfig { entries: 10_000 })
+    );
+    assert_eq!(settings.http.addr.to_string(), "127.0.0.1:5000");
+    let SecretSource::KeptIn(path) = settings.http.secret else {
+        panic!()
+    };
+    assert_eq!(path, Path::new("./wharfinger-data/secret"));
+}
+
+#[test]
+fn nothing_of_ours_is_put_into_another_directory_or_into_memory() {
+    for (name, value) in [
+        (
+            "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY",
+            "/var/lib/registry",
+        ),
+        ("REGISTRY_STORAGE", "inmemory"),
+    ] {
+        let loaded = load_built_in(&[(name.to_owned(), value.to_owned())]).unwrap();
+        assert!(matches!(
+            loaded.settings.http.secret,
+            SecretSource::PerProcess
+        ));
+        assert!(loaded.warnings[0].contains("http.secret"));
+    }
+}
+
+#[test]
+fn the_least_file_gets_the_defaults() {
+    let Loaded {
+        settings, warnings, ..
+    } = loaded(LEAST);
+    assert_eq!(settings.storage.driver, DriverConfig::Memory);
+    assert!(!settings.storage.delete_enabled);
+    assert_eq!(settings.storage.cache, None);
+    assert_eq!(settings.log.level, LogLevel::Info);
+    assert_eq!(settings.log.format, LogFormat::Text);
+    assert!(settings.log.access_log && settings.log.fields.is_empty());
+    assert_eq!(settings.http.addr.to_string(), "127.0.0.1:5000");
+    assert_eq!(settings.http.drain_timeout, Duration::from_secs(60));
+    assert_eq!(settings.durability, Durability::Full);
+    assert_eq!(settings.verify, Verify::Changed);
+    assert!(!settings.sparse_manifests);
+    insta::assert_snapshot!(warnings.join("\n"), @"no `http.secret` is given: uploads in progress end with this process, and cannot move to another registry on the same storage");
+}
+
+const EVERYTHING: &str = "\
+version: \"0.1\"
+log:
+  level: Debug
+  formatter: json
+  fields: {service: registry}
+  accesslog: {disabled: yes}
+storage:
+  filesystem: {rootdirectory: /srv/registry data, maxthreads: 3}
+  delete: {enabled: on}
+  cache: {blobdescriptor: inmemory, blobdescriptorsize: 5}
+http: {addr: ':5000', secret: hunter2, draintimeout: 1h30m}
+wharfinger:
+  durability: group
+  verify: never
+  manifests: {sparse: true}
+";
+
+#[test]
+fn a_file_that_gives_everything_gets_everything() {
+    let Loaded {
+        settings, warnings, ..
+    } = loaded(EVERYTHING);
+    assert_eq!(settings.log.level, LogLevel::Debug);
+    assert_eq!(settings.log.format, LogFormat::Json);
+    assert_eq!(settings.log.fields["service"], "registry");
+    assert!(!settings.log.access_log);
+    let root = PathBuf::from("/srv/registry data");
+    assert_eq!(
+        settings.storage.driver,
+        DriverConfig::Filesystem {
+            root,
+            max_threads: 25
+        }
+    );
+    assert!(settings.storage.delete_enabled);
+    assert_eq!(settings.storage.cache, Some(CacheConfig { entries: 5 }));
+    assert_eq!(settings.http.addr.to_string(), ":5000");
+    assert!(matches!(settings.http.secret, SecretSource::Given(_)));
+    assert_eq!(settings.http.drain_timeout, Duration::from_secs(5400));
+    assert_eq!(settings.durability, Durability::Group);
+    assert_eq!(settings.verify, Verify::Never);
+    assert!(settings.sparse_manifests);
+    insta::assert_snapshot!(warnings.join("\n"), @"config.yml:8:63: `storage.filesystem.maxthreads` 3 is raised to 25");
+}
+
+#[test]
+fn the_effective_settings_are_a_file_without_secrets() {
+    let effective = loaded(EVERYTHING).effective();
+    insta::assert_snapshot!(effective, @r#"
+    version: 0.1
+    log:
+      level: debug
+      formatter: json
+      fields: {"service":"registry"}
+      accesslog:
+        disabled: true
+    storage:
+      filesystem:
+        rootdirectory: "/srv/registry data"
+        maxthreads: 25
+      delete:
+        enabled: true
+      cache:
+        blobdescriptor: inmemory
+        blobdescriptorsize: 5
+    http:
+      addr: ":5000"
+      secret: "***" # given, not shown
+      draintimeout: 1h30m
+    wharfinger:
+      durability: group
+      verify: never
+      manifests:
+        sparse: true
+    "#);
+    assert!(!effective.contains("hunter2"));
+    // Read again, it means the same, but for the secret.
+    assert_eq!(loaded(&effective).effective(), effective);
+    insta::assert_snapshot!(loaded(LEAST).effective(), @r#"
+    version: 0.1
+    log:
+      level: info
+      formatter: text
+      fields: {}
+      accesslog:
+        disabled: false
+    storage:
+      inmemory: {}
+      delete:
+        enabled: false
+      cache:
+        blobdescriptorsize: 10000
+    http:
+      addr: "127.0.0.1:5000"
+      secret: # made anew at each start
+      draintimeout: 1m
+    wharfinger:
+      durability: full
+      verify: changed
+      manifests:
+        sparse: false
+    "#);
+}
+
+#[test]
+fn old_names_count_and_yield_to_the_new() {
+    let old = "loglevel: warn\nversion: 0.1\nstorage: {inmemory: , cache: {layerinfo: inmemory}}\n";
+    let settings = loaded(old).settings;
+    assert_eq!(settings.log.level, LogLevel::Warn);
+    assert!(settings.storage.cache.is_some());
+    for both in [
+        "loglevel: warn\nlog: {level: error}\n",
+        "log: {level: error}\nloglevel: warn\n",
+    ] {
+        let loaded = loaded(&format!("{LEAST}{both}"));
+        assert_eq!(loaded.settings.log.level, LogLevel::Error, "{both}");
+        assert!(loaded.warnings[0].contains("`loglevel` is ignored beside `log.level`"));
+    }
+}
+
+#[test]
+fn all_faults_are_told_at_once() {
+    insta::assert_snapshot!(faults("\
+version: 0.2
+storag:
+  filesystem: {}
+storage:
+  filesytem:
+    rootdirectory: /data
+  delete: true
+  cache:
+    blobdescriptor: redis
+    blobdescriptorsize: 0
+HTTP: {}
+http:
+  adrr: :5000
+  draintimeout: 60
+  rootdirectory: /data
+proxy:
+  remoteurl: https://registry-1.docker.io
+log: {level: verbose, accesslog: {disabled: 1}}
+wharfinger: [full]
+"), @"
+    config.yml:1:10: `version` must be `0.1`, not `0.2`
+    config.yml:2:1: unknown key `storag`; did you mean `storage`?
+    config.yml:5:3: unknown key `storage.filesytem`; did you mean `storage.filesystem`?
+    config.yml:7:11: `storage.delete` is a section with keys such as `enabled`, not a single value
+    config.yml:9:21: `storage.cache.blobdescriptor: redis` is not supported yet
+    config.yml:10:25: `storage.cache.blobdescriptorsize` must be at least 1, not `0`
+    config.yml:11:1: unknown key `HTTP`; did you mean `http`?
+    config.yml:13:3: unknown key `http.adrr`; did you mean `http.addr`?
+    config.yml:14:17: `http.draintimeout` `60` has no unit (Distribution takes it as nanoseconds); write `60s` for seconds
+    config.yml:15:3: unknown key `http.rootdirectory`; did you mean `storage.filesystem.rootdirectory`?
+    config.yml:16:1: `proxy` is not supported yet
+    config.yml:18:14: `log.level` must be one of `error`, `warn`, `info`, `debug`, not `verbose`
+    config.yml:18:45: `log.accesslog.disabled` must be `true` or `false` without quotes, not `1`
+    config.yml:19:13: `wharfinger` is a section with keys such as `durability`, not a list
+    ");
+}
+
+#[test]
+fn the_file_of_debian_says_which_keys_stand_in_the_way() {
+    insta::assert_snapshot!(faults("\
+version: 0.1
+log:
+  fields:
+    service: registry
+storage:
+  cache:
+    blobdescriptor: inmemory
+  filesystem:
+    rootdirectory: /var/lib/docker-registry
+  delete:
+    enabled: true
+http:
+  addr: :5000
+  headers:
+    X-Content-Type-Options: [nosniff]
+auth:
+  htpasswd:
+    realm: basic-realm
+    path: /etc/docker/registry
+health:
+  storagedriver:
+    enabled: true
+    interval: 10s
+    threshold: 3
+"), @"
+    config.yml:14:3: `http.headers` is not supported yet
+    config.yml:16:1: `auth` is not supported yet
+    config.yml:20:1: `health` is not supported yet
+    ");
+}
+
+#[test]
+fn exactly_one_driver_is_named() {
+    insta::assert_snapshot!(faults("version: 0.1\n"), @"config.yml:1:1: no storage driver is named; give one of `storage.filesystem`, `storage.inmemory`");
+    insta::assert_snapshot!(faults("version: 0.1\nstorage:\n"), @"config.yml:2:8: no storage driver is named; give one of `storage.filesystem`, `storage.inmemory`");
+    insta::assert_snapshot!(faults("version: 0.1\nstorage: {delete: {enabled: true}}\n"), @"config.yml:2:10: no storage driver is named; give one of `storage.filesystem`, `storage.inmemory`");
+    insta::assert_snapshot!(faults("version: 0.1\nstorage: {inmemory: , filesystem: }\n"), @"config.yml:2:23: `storage.filesystem` is a second storage driver beside `storage.inmemory`");
+    insta::assert_snapshot!(faults("version: 0.1\nstorage: s3\n"), @"config.yml:2:10: `storage.s3` is not supported yet");
+    insta::assert_snapshot!(faults("version: 0.1\nstorage: Filesystem\n"), @"config.yml:2:10: unknown key `storage.Filesystem`; did you mean `storage.filesystem`?");
+    insta::assert_snapshot!(faults("version: 0.1\nstorage: [inmemory]\n"), @"config.yml:2:10: `storage` is a section with keys such as `filesystem`, not a list");
+    insta::assert_snapshot!(faults("version: 0.1\nstorage: {inmemory: {size: 5}}\n"), @"config.yml:2:22: unknown key `storage.inmemory.size`");
+    insta::assert_snapshot!(faults("version: 0.1\nstorage: {swift: {}}\n"), @"config.yml:2:11: `storage.swift` is not supported; Distribution 3 dropped it");
+}
+
+#[test]
+fn the_version_is_0_1() {
+    for version in ["0.1", "\"0.1\"", "'0.1'"] {
+        loaded(&format!("version: {version}\nstorage: inmemory\n"));
+    }
+    insta::assert_snapshot!(faults("version: 0.10\nstorage: inmemory\n"), @"config.yml:1:10: `version` must be `0.1`, not `0.10`");
+    insta::assert_snapshot!(faults("version:\nstorage: inmemory\n"), @"config.yml:1:1: `version` is missing; begin the file with `version: 0.1`");
+    insta::assert_snapshot!(faults(""), @"
+    config.yml:1:1: `version` is missing; begin the file with `version: 0.1`
+    config.yml:1:1: no storage driver is named; give one of `storage.filesystem`, `storage.inmemory`
+    ");
+    insta::assert_snapshot!(faults("- version: 0.1\n"), @"config.yml:1:1: a configuration is a map of keys, such as `version: 0.1`");
+}
+
+#[test]
+fn every_refused_key_is_refused_by_name() {
+    for row in keys::KEYS
+        .iter()
+        .filter(|row| row.status != schema::Status::Known)
+    {
+        let mut text = String::from("{}");
+        for word in row.path.rsplit('.') {
+            text = format!("{{{word}: {text}}}");
+        }
+        assert!(
+            faults(&text).contains(&format!("`{}` is not supported", row.path)),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_file_is_read_with_a_bound() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("c.yml");
+    std::fs::write(&path, format!("\u{feff}{LEAST}")).unwrap();
+    loaded(&read_file(&path).unwrap());
+    std::fs::write(&path, "#".repeat(1024 * 1024 + 1)).unwrap();
+    assert!(
+        read_file(&path)
+            .unwrap_err()
+            .to_string()
+            .contains("longer than 1 MiB")
+    );
+    std::fs::write(&path, b"version: \xff").unwrap();
+    assert!(format!("{:#}", read_file(&path).unwrap_err()).contains("UTF-8"));
+    let error = read_file(&scratch.path().join("none.yml")).unwrap_err();
+    assert!(format!("{error:#}").contains("none.yml"));
+    assert!(read_file(scratch.path()).is_err());
+}

@@ -1,0 +1,124 @@
+//! What the program is built from: plain values, valid by construction.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use wharfinger_runtime::Secret;
+
+use super::address::ListenAddress;
+
+/// Everything that `serve` needs to know.
+#[derive(Debug)]
+pub(crate) struct ServeConfig {
+    /// `log`.
+    pub(crate) log: LogConfig,
+    /// `storage`.
+    pub(crate) storage: StorageConfig,
+    /// `http`.
+    pub(crate) http: HttpConfig,
+    /// `wharfinger.durability`.
+    pub(crate) durability: Durability,
+    /// `wharfinger.verify`.
+    pub(crate) verify: Verify,
+    /// `wharfinger.manifests.sparse`.
+    pub(crate) sparse_manifests: bool,
+}
+
+/// What is written to the log, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct LogConfig {
+    /// The least serious line.
+    pub(crate) level: LogLevel,
+    /// The form of a line.
+    pub(crate) format: LogFormat,
+    /// What is added to each line.
+    pub(crate) fields: serde_json::Map<String, serde_json::Value>,
+    /// Whether each request gets a line.
+    pub(crate) access_log: bool,
+}
+
+/// How serious a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+/// The form of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Where content lies.
+#[derive(Debug)]
+pub(crate) struct StorageConfig {
+    /// The driver and what it needs.
+    pub(crate) driver: DriverConfig,
+    /// Whether DELETE is allowed.
+    pub(crate) delete_enabled: bool,
+    /// The cache of descriptors, if there is one.
+    pub(crate) cache: Option<CacheConfig>,
+}
+
+/// A storage driver.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum DriverConfig {
+    /// A directory.
+    Filesystem {
+        /// The top of Distribution's tree; need not exist.
+        root: PathBuf,
+        /// How many calls run at once; at least 25.
+        max_threads: usize,
+    },
+    /// Nothing that lasts.
+    Memory,
+}
+
+/// The cache of descriptors, in memory.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct CacheConfig {
+    /// How many descriptors it holds; at least one.
+    pub(crate) entries: usize,
+}
+
+/// How clients reach the registry.
+#[derive(Debug)]
+pub(crate) struct HttpConfig {
+    /// Where to listen.
+    pub(crate) addr: ListenAddress,
+    /// Where the secret comes from; `SecretSource::obtain` gets it.
+    pub(crate) secret: SecretSource,
+    /// How long requests may go on after SIGTERM; zero ends them at once.
+    pub(crate) drain_timeout: Duration,
+}
+
+/// Where the key that signs upload state comes from.
+#[derive(Debug)]
+pub(crate) enum SecretSource {
+    /// It is in the configuration; never empty.
+    Given(Secret<String>),
+    /// It lies in this file, which is made if it is not there.
+    KeptIn(PathBuf),
+    /// It is made anew at each start.
+    PerProcess,
+}
+
+/// What an answer promises about durability.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    Full,
+    Group,
+    None,
+}
+
+/// When bytes are held against their digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verify {
+    Changed,
+    Always,
+    Never,
+}

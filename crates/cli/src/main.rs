@@ -1,0 +1,118 @@
+//! `wharfinger`, a container registry.
+//!
+//! `main` reads the command line and the environment, the only place that does, and hands on to
+//! [`config`] and [`serve`].
+
+mod args;
+mod config;
+mod output;
+mod serve;
+mod telemetry;
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, anyhow, bail};
+use clap::Parser;
+
+use args::{Args, Command};
+use config::{Loaded, Report};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match run(Args::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("wharfinger: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve { config } => {
+            let environment = registry_variables()?;
+            let path = config.or_else(|| named_by(&environment));
+            let loaded = match &path {
+                Some(path) => load(path, &environment)?,
+                None => config::load_built_in(&environment).map_err(|report| faulty(&report))?,
+            };
+            telemetry::init(&loaded.settings.log)?;
+            for warning in &loaded.warnings {
+                tracing::warn!("{warning}");
+            }
+            serve::serve(loaded.settings)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Check { config } => check(config),
+        Command::RefreshDocs { file } => {
+            let document = std::fs::read_to_string(&file)
+                .with_context(|| format!("cannot read {}", file.display()))?;
+            std::fs::write(&file, config::refresh_docs(&document)?)
+                .with_context(|| format!("cannot write {}", file.display()))?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn check(config: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+    let environment = registry_variables()?;
+    let Some(path) = config.or_else(|| named_by(&environment)) else {
+        bail!("name the file to check: wharfinger check CONFIG");
+    };
+    let text = config::read_file(&path)?;
+    match config::load(&path.display().to_string(), &text, &environment) {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                eprintln!("warning: {warning}");
+            }
+            let effective = loaded.effective();
+            output::print(&format!("{} is valid\n\n{effective}", path.display()))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(report) => {
+            output::print(&format!("{report}\n"))?;
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn load(path: &Path, environment: &[(String, String)]) -> anyhow::Result<Loaded> {
+    let text = config::read_file(path)?;
+    config::load(&path.display().to_string(), &text, environment).map_err(|report| faulty(&report))
+}
+
+/// What `serve` ends with if the configuration cannot be used.
+fn faulty(report: &Report) -> anyhow::Error {
+    let faults = if report.len() == 1 {
+        "a fault"
+    } else {
+        "faults"
+    };
+    anyhow!("the configuration has {faults}\n{report}")
+}
+
+/// The file that `REGISTRY_CONFIGURATION_PATH` names.
+fn named_by(environment: &[(String, String)]) -> Option<PathBuf> {
+    let (_, path) = environment
+        .iter()
+        .find(|(name, _)| name == config::CONFIGURATION_PATH)?;
+    (!path.is_empty()).then(|| PathBuf::from(path))
+}
+
+/// The `REGISTRY_…` variables of this process.
+fn registry_variables() -> anyhow::Result<Vec<(String, String)>> {
+    // Other variables may be anything and are none of our business.
+    env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+        .filter(|(name, _)| name.starts_with(config::VARIABLE_PREFIX))
+        .map(|(name, value)| match value.into_string() {
+            Ok(value) => Ok((name, value)),
+            Err(_) => bail!("the variable {name} is not UTF-8"),
+        })
+        .collect()
+}

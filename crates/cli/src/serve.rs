@@ -1,0 +1,174 @@
+//! The composition root: from settings to a running registry.
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+use wharfinger_auth::{Gate, Open};
+use wharfinger_driver::{Driver, DriverMetrics, Filesystem, FilesystemOptions, Memory, Observed};
+use wharfinger_runtime::{Runtime, Secret};
+use wharfinger_server::{Config, Endpoint, EventCounters, Limits, Parts, Server};
+use wharfinger_store::{DescriptorCache, MemoryDescriptorCache, Store, StoreOptions, VerifyPolicy};
+
+use crate::config::{CacheConfig, DriverConfig, Durability, ServeConfig, Verify};
+
+/// 100 calls at once for storage in memory, which hardly ever blocks: as for a filesystem by default.
+const MEMORY_THREADS: usize = 100;
+
+/// Runs the registry that `config` describes, until a signal ends it.
+///
+/// # Errors
+/// Fails if the secret can be neither read nor made, the storage cannot be opened, or the address
+/// cannot be had.
+pub(crate) fn serve(config: ServeConfig) -> anyhow::Result<()> {
+    let threads = match &config.storage.driver {
+        DriverConfig::Filesystem { max_threads, .. } => *max_threads,
+        DriverConfig::Memory => MEMORY_THREADS,
+    };
+    let runtime = Runtime::new(threads);
+    // This comes first: it makes ./wharfinger-data, for its owner alone.
+    let secret = config.http.secret.obtain(&*runtime.entropy)?;
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the threads")?
+        .block_on(run(config, runtime, secret))
+}
+
+async fn run(config: ServeConfig, runtime: Runtime, secret: Secret<Vec<u8>>) -> anyhow::Result<()> {
+    let signals = Signals::install()?;
+    let driver = driver(&config, &runtime)?;
+    let cache = config
+        .storage
+        .cache
+        .as_ref()
+        .map(|CacheConfig { entries }| {
+            Arc::new(MemoryDescriptorCache::new(*entries as u64)) as Arc<dyn DescriptorCache>
+        });
+    let mut options = StoreOptions::new(secret.clone());
+    options.verify = match config.verify {
+        Verify::Changed => VerifyPolicy::Changed,
+        Verify::Always => VerifyPolicy::Always,
+        Verify::Never => VerifyPolicy::Never,
+    };
+    options.sparse_manifests = config.sparse_manifests;
+    let store = Store::new(driver, cache, runtime.clone(), options);
+
+    let candidates = config.http.addr.candidates()?;
+    let server = Config {
+        endpoints: vec![Endpoint { candidates }],
+        secret,
+        delete_enabled: config.storage.delete_enabled,
+        drain_timeout: config.http.drain_timeout,
+        limits: Limits::default(),
+    };
+    let parts = Parts {
+        store,
+        gate: Gate::new(Arc::new(Open)),
+        runtime: runtime.clone(),
+        events: vec![Arc::new(EventCounters::default())],
+    };
+    let server = Server::bind(server, parts).await?;
+    for address in server.local_addrs() {
+        tracing::info!(%address, "listening");
+    }
+    let (asked, insisted) = signals.split();
+    let ended = async {
+        server.run(asked).await;
+        // What cut requests had sent of their uploads is being saved.
+        runtime.tasks.shut_down();
+        runtime.tasks.ended().await;
+    };
+    tokio::select! {
+        () = ended => tracing::info!("ended"),
+        () = insisted => tracing::warn!("ended at once, since a second signal asked for it"),
+    }
+    Ok(())
+}
+
+fn driver(config: &ServeConfig, runtime: &Runtime) -> anyhow::Result<Arc<dyn Driver>> {
+    let driver: Arc<dyn Driver> = match &config.storage.driver {
+        DriverConfig::Filesystem { root, .. } => {
+            warn_unless_durable(config.durability);
+            Arc::new(filesystem(root, config.durability, runtime)?)
+        }
+        DriverConfig::Memory => {
+            tracing::warn!("storage in memory: everything is lost when the process ends");
+            Arc::new(Memory::new())
+        }
+    };
+    let metrics = Arc::new(DriverMetrics::new());
+    Ok(Arc::new(Observed::new(
+        driver,
+        metrics,
+        Arc::clone(&runtime.clock),
+    )))
+}
+
+fn filesystem(
+    root: &Path,
+    durability: Durability,
+    runtime: &Runtime,
+) -> anyhow::Result<Filesystem> {
+    let mut options = FilesystemOptions::new(root);
+    options.followed = wharfinger_store::followed();
+    options.journal = Some(wharfinger_store::journal());
+    options.sync = match durability {
+        Durability::Full | Durability::Group => true,
+        Durability::None => false,
+    };
+    Filesystem::open(options, runtime.clone())
+        .with_context(|| format!("cannot open the storage directory {}", root.display()))
+}
+
+fn warn_unless_durable(durability: Durability) {
+    if durability == Durability::None {
+        tracing::warn!(
+            "durability is none: a power cut may take what was acknowledged; `wharfinger.durability: full` prevents it"
+        );
+    }
+}
+
+/// The signals that end the process: the first asks for it, the second insists.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn install() -> anyhow::Result<Self> {
+        let install = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self {
+            terminate: install(SignalKind::terminate())?,
+            interrupt: install(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Returns a future for the first signal and one for the second; the second has to be polled
+    /// from the beginning, too.
+    fn split(mut self) -> (impl Future<Output = ()>, impl Future<Output = ()>) {
+        let (first, asked) = tokio::sync::oneshot::channel();
+        let insisted = async move {
+            self.next().await;
+            // Whoever waits for it may have ended by itself.
+            first.send(()).ok();
+            self.next().await;
+        };
+        let asked = async move {
+            // The sender is dropped only when nobody listens for signals any more.
+            if asked.await.is_err() {
+                std::future::pending().await
+            }
+        };
+        (asked, insisted)
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,100 @@
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use tracing::{debug, error, info, info_span};
+
+use super::*;
+
+/// Somewhere to write that can be read again.
+#[derive(Debug, Clone, Default)]
+struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Runs `body` with a log and returns what it wrote, without the time at the start of each line.
+fn written(level: LogLevel, format: LogFormat, body: impl FnOnce()) -> String {
+    let sink = Sink::default();
+    let fields = serde_json::json!({"service": "registry", "zone": 7});
+    let Value::Object(fields) = fields else {
+        panic!()
+    };
+    let config = LogConfig {
+        level,
+        format,
+        fields,
+        access_log: true,
+    };
+    let writer = sink.clone();
+    tracing::subscriber::with_default(subscriber(&config, move || writer.clone()), body);
+    let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+    let year = text.find("20").unwrap_or(0);
+    assert!(
+        text.is_empty() || text[year..].contains("Z"),
+        "no time: {text}"
+    );
+    text.lines()
+        .map(|line| match format {
+            LogFormat::Text => line.split_once(' ').unwrap().1,
+            LogFormat::Json => line.split_once(',').unwrap().1,
+        })
+        .fold(String::new(), |all, line| all + line + "\n")
+}
+
+fn an_upload() {
+    let span = info_span!(
+        "upload",
+        repository = "a/b",
+        upload = "u-1",
+        digest = tracing::field::Empty
+    );
+    span.record("digest", "sha256:ab");
+    let _entered = span.enter();
+    info!(
+        size_bytes = 7,
+        zone = "mine",
+        note = "two words",
+        "upload finished"
+    );
+    debug!("not at this level");
+    error!(
+        error = &io::Error::other("disk\nfull") as &dyn std::error::Error,
+        "line\nbreak"
+    );
+}
+
+#[test]
+fn a_text_line_carries_the_fields_of_the_configuration_and_of_its_spans() {
+    insta::assert_snapshot!(written(LogLevel::Info, LogFormat::Text, an_upload), @r#"
+    INFO  upload finished digest=sha256:ab note="two words" repository=a/b service=registry size_bytes=7 upload=u-1 zone=mine
+    ERROR line\nbreak digest=sha256:ab error="disk\nfull" repository=a/b service=registry upload=u-1 zone=7
+    "#);
+}
+
+#[test]
+fn a_json_line_has_each_name_once() {
+    let text = written(LogLevel::Info, LogFormat::Json, an_upload);
+    insta::assert_snapshot!(text, @r#"
+    "level":"info","msg":"upload finished","digest":"sha256:ab","note":"two words","repository":"a/b","service":"registry","size_bytes":7,"upload":"u-1","zone":"mine"}
+    "level":"error","msg":"line\nbreak","digest":"sha256:ab","error":"disk\nfull","repository":"a/b","service":"registry","upload":"u-1","zone":7}
+    "#);
+    for line in text.lines() {
+        serde_json::from_str::<Value>(&format!("{{{line}")).unwrap();
+    }
+}
+
+#[test]
+fn the_level_decides_what_is_written() {
+    let lines = |level| written(level, LogFormat::Text, an_upload).lines().count();
+    assert_eq!(lines(LogLevel::Error), 1);
+    assert_eq!(lines(LogLevel::Warn), 1);
+    assert_eq!(lines(LogLevel::Info), 2);
+    assert_eq!(lines(LogLevel::Debug), 3);
+}

@@ -1,0 +1,13 @@
+//! The binary among its peers: real clients, a foreign registry on the same directory, and kills.
+//!
+//! Every suite starts the binary as its own process. Suites that need a foreign program skip by its name
+//! when it is not installed, and fail for that where `CI` is set.
+
+mod clients;
+mod digests;
+mod failures;
+mod handover;
+mod kills;
+mod setup;
+mod strace_kills;
+mod tree;
