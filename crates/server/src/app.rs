@@ -1,0 +1,113 @@
+//! What every request shares, and what belongs to one.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::TryFutureExt as _;
+use tracing::{Instrument as _, Span};
+use wharfinger_auth::{Gate, Principal};
+use wharfinger_oci::RepositoryName;
+use wharfinger_runtime::Runtime;
+use wharfinger_store::{Repository, Store};
+
+use crate::config::Config;
+use crate::error::Failure;
+use crate::event::{Event, EventAction, Events, Target};
+use crate::request::{RequestIds, RequestInfo};
+use crate::server::Parts;
+use crate::upload_token::UploadTokens;
+
+/// What every request shares.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) store: Store,
+    pub(crate) gate: Gate,
+    pub(crate) runtime: Runtime,
+    pub(crate) tokens: UploadTokens,
+    pub(crate) ids: RequestIds,
+    pub(crate) delete_enabled: bool,
+    pub(crate) body_idle_timeout: Duration,
+    events: Events,
+}
+
+impl App {
+    pub(crate) fn new(config: &Config, parts: Parts) -> Self {
+        Self {
+            ids: RequestIds::new(&*parts.runtime.entropy),
+            store: parts.store,
+            gate: parts.gate,
+            runtime: parts.runtime,
+            tokens: UploadTokens::new(&config.secret),
+            delete_enabled: config.delete_enabled,
+            body_idle_timeout: config.limits.body_idle_timeout,
+            events: Events::new(parts.events),
+        }
+    }
+}
+
+/// One request on its way, without its body. Cloning it is cheap.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) app: Arc<App>,
+    pub(crate) request: Arc<RequestInfo>,
+}
+
+impl Call {
+    /// Returns a repository, whether it exists or not.
+    pub(crate) fn repository(&self, name: &RepositoryName) -> Repository {
+        self.app.store.repository(name)
+    }
+
+    /// Runs something to its end in a task of its own, also when the client goes away.
+    pub(crate) fn to_the_end<T: Send + 'static, W>(
+        &self,
+        work: W,
+    ) -> impl Future<Output = Result<T, Failure>> + Send + use<T, W>
+    where
+        W: Future<Output = Result<T, Failure>> + Send + 'static,
+    {
+        self.to_the_end_in(Span::current(), work)
+    }
+
+    /// Does the same in a span, in which a failure is told too.
+    ///
+    /// The task starts at once, so that whoever waits for it need not hold room for the work.
+    pub(crate) fn to_the_end_in<T: Send + 'static, W>(
+        &self,
+        span: Span,
+        work: W,
+    ) -> impl Future<Output = Result<T, Failure>> + Send + use<T, W>
+    where
+        W: Future<Output = Result<T, Failure>> + Send + 'static,
+    {
+        let work = work.inspect_err(Failure::log).instrument(span);
+        let task = self.app.runtime.tasks.spawn(work);
+        async move {
+            match task.await {
+                Ok(result) => result.map_err(Failure::logged),
+                Err(error) => Err(Failure::internal(error)),
+            }
+        }
+    }
+
+    /// Tells of something that happened to content of `repository`.
+    pub(crate) fn emit(
+        &self,
+        action: EventAction,
+        actor: &Principal,
+        repository: &RepositoryName,
+        target: Target<'_>,
+    ) {
+        let at = self.app.runtime.clock.now();
+        let request = &*self.request;
+        self.app.events.emit(&Event {
+            action,
+            target,
+            repository,
+            request,
+            actor,
+            at,
+        });
+    }
+}

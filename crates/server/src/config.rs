@@ -1,0 +1,92 @@
+//! How the server behaves.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use wharfinger_runtime::Secret;
+
+/// 60 s: as long as a node is usually given to end; requests that take longer can be resumed.
+pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// 10 s: a head is one packet; who takes longer holds a connection for nothing. It also bounds how
+/// long a connection is kept without a request.
+pub const DEFAULT_HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// 120 s: longer than a client waits for its own disk, shorter than forever.
+pub const DEFAULT_BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// 32 KiB: a thousand open uploads then take some 100 MiB in all, with 64 KiB they take 140, and a
+/// push costs a few percent more CPU than with those.
+pub const DEFAULT_BUFFER_BYTES: usize = 32 * 1024;
+
+/// 10,000: more than a node serves at once, fewer than would use up its memory.
+pub const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
+
+/// Everything that the server needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to listen.
+    pub endpoints: Vec<Endpoint>,
+    /// Signs the state of uploads; nodes that share storage share it.
+    pub secret: Secret<Vec<u8>>,
+    /// Whether anything may be deleted.
+    pub delete_enabled: bool,
+    /// How long requests may go on after the end was asked for; zero cuts them at once.
+    pub drain_timeout: Duration,
+    /// What bounds clients.
+    pub limits: Limits,
+}
+
+impl Config {
+    /// Listens on one address, and otherwise behaves as by default: nothing can be deleted.
+    #[must_use]
+    pub fn new(address: SocketAddr, secret: Secret<Vec<u8>>) -> Self {
+        Self {
+            endpoints: vec![address.into()],
+            secret,
+            delete_enabled: false,
+            drain_timeout: DEFAULT_DRAIN_TIMEOUT,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Where one listener listens: on the first of its addresses that can be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The addresses, in the order to try.
+    pub candidates: Vec<SocketAddr>,
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(address: SocketAddr) -> Self {
+        Self {
+            candidates: vec![address],
+        }
+    }
+}
+
+/// What bounds clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// How many connections are open at once; further ones wait to be accepted.
+    pub max_connections: usize,
+    /// How long the head of a request may take, and a connection may be without one.
+    pub header_timeout: Duration,
+    /// How long a body may stand still.
+    pub body_idle_timeout: Duration,
+    /// How many bytes of a connection are buffered in each direction; at least 8 KiB.
+    pub buffer_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_connections: DEFAULT_MAX_CONNECTIONS,
+            header_timeout: DEFAULT_HEADER_TIMEOUT,
+            body_idle_timeout: DEFAULT_BODY_IDLE_TIMEOUT,
+            buffer_bytes: DEFAULT_BUFFER_BYTES,
+        }
+    }
+}

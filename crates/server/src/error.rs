@@ -1,0 +1,304 @@
+//! The one table from what can go wrong to what is answered.
+//!
+//! | what | code | status |
+//! |---|---|---|
+//! | no such path | `NAME_UNKNOWN` | 404 |
+//! | method that the path does not have, or deleting while it is off | `UNSUPPORTED` | 405 |
+//! | malformed name, tag, digest, query | `…_INVALID` | 400 |
+//! | credentials missing, right missing | `UNAUTHORIZED`, `DENIED` | 401, 403 |
+//! | repository, blob, manifest or tag not there | `NAME_`, `BLOB_`, `MANIFEST_UNKNOWN` | 404 |
+//! | manifest malformed, or of another type than it is sent with | `MANIFEST_INVALID` | 400 |
+//! | manifest too large | `MANIFEST_INVALID` | 413 |
+//! | manifest refers to what is not there | one `MANIFEST_BLOB_UNKNOWN` each | 400 |
+//! | bytes of another digest or size | `DIGEST_INVALID`, `SIZE_INVALID` | 400 |
+//! | upload not there | `BLOB_UPLOAD_UNKNOWN` | 404 |
+//! | upload state missing, forged or of another upload | `BLOB_UPLOAD_INVALID` | 404 |
+//! | bytes that do not follow those that are there, or a second writer | `RANGE_INVALID` | 416 |
+//! | number of a page malformed or too large | `PAGINATION_NUMBER_INVALID` | 400 |
+//! | storage full | `STORAGE_FULL` | 507, with Retry-After |
+//! | storage failed otherwise | `UNAVAILABLE` | 503, with Retry-After |
+//! | content damaged, or a fault of ours | `UNKNOWN` | 500 |
+//!
+//! What the client can do something about is said in `detail`; what only the operator can, in the
+//! log and nowhere else.
+
+use http::header::{ALLOW, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, StatusCode};
+use wharfinger_auth::{Denial, Denied};
+use wharfinger_oci::{
+    ApiError, Code, DigestError, Errors, ManifestError, NameError, QueryError, RouteError, code,
+};
+use wharfinger_store::{self as store, ErrorKind};
+
+use crate::body::{CollectError, Cut};
+use crate::response::{Reply, Response};
+use crate::upload_token::TokenError;
+
+/// The codes that this crate adds to the standard ones.
+pub static CODES: [&Code; 2] = [&STORAGE_FULL, &QUERY_INVALID];
+
+/// The storage has no room for what was sent.
+pub static STORAGE_FULL: Code = Code {
+    id: "STORAGE_FULL",
+    message: "no space left in the registry's storage",
+    description: "The storage has no room for what was sent; earlier bytes are kept.",
+    status: StatusCode::INSUFFICIENT_STORAGE,
+};
+
+/// The query of the URL is malformed.
+pub static QUERY_INVALID: Code = Code {
+    id: "QUERY_INVALID",
+    message: "malformed query",
+    description: "The query of the URL is malformed.",
+    status: StatusCode::BAD_REQUEST,
+};
+
+/// After 30 s: somebody has to make room, or uploads that are given up have to be purged.
+const RETRY_FULL_SECONDS: u16 = 30;
+
+/// After 5 s: long enough for a restart, short enough for a client that waits.
+const RETRY_UNAVAILABLE_SECONDS: u16 = 5;
+
+/// A request that failed: the answer, and what is only for the log.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    errors: Errors,
+    status: StatusCode,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+    logged: bool,
+}
+
+impl Failure {
+    /// Fails with a code and nothing more to say.
+    pub(crate) fn new(code: &'static Code) -> Self {
+        Self::from(ApiError::new(code))
+    }
+
+    /// Fails with a code, and says to the client why.
+    pub(crate) fn because(code: &'static Code, detail: impl Into<String>) -> Self {
+        Self::from(ApiError::new(code).with_detail(detail.into()))
+    }
+
+    /// Fails for a method that the path does not have; it has those in `allowed`.
+    pub(crate) fn method(allowed: &'static str) -> Self {
+        Self::new(&code::UNSUPPORTED).with_header(ALLOW, HeaderValue::from_static(allowed))
+    }
+
+    /// Fails for a fault of ours, which the log names.
+    pub(crate) fn internal(cause: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::new(&code::UNKNOWN).with_cause(cause)
+    }
+
+    /// Adds a header to the answer.
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Answers with another status than the code's.
+    pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    fn with_cause(mut self, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.cause = Some(Box::new(cause));
+        self
+    }
+
+    fn retry_after(self, seconds: u16) -> Self {
+        self.with_header(RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
+    /// Returns the status of the answer.
+    #[cfg(test)]
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Returns the code of the first error.
+    #[cfg(test)]
+    pub(crate) fn code(&self) -> &'static Code {
+        self.errors.first().code
+    }
+
+    /// Returns a header of the answer.
+    #[cfg(test)]
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.headers.iter().find(|(known, _)| known == name)?;
+        value.to_str().ok()
+    }
+
+    /// Writes the log line. The current span says what it is about.
+    pub(crate) fn log(&self) {
+        let status = self.status.as_u16();
+        let cause = self.cause.as_ref().map(|cause| Chain(&**cause).to_string());
+        let cause = cause.as_deref().unwrap_or_default();
+        if self.status.is_server_error() {
+            tracing::error!(status, errors = %self.errors, cause, "failed");
+        } else {
+            tracing::debug!(status, errors = %self.errors, cause, "refused");
+        }
+    }
+
+    /// Notes that the log line was written.
+    pub(crate) fn logged(self) -> Self {
+        Self {
+            logged: true,
+            ..self
+        }
+    }
+
+    /// Makes the answer, and writes the log line unless that was done.
+    pub(crate) fn into_response(self) -> Response {
+        if !self.logged {
+            self.log();
+        }
+        let reply = Reply::errors(&self.errors, self.status);
+        self.headers
+            .into_iter()
+            .fold(reply, |reply, (name, value)| reply.header(name, value))
+            .done()
+    }
+}
+
+impl From<Errors> for Failure {
+    fn from(errors: Errors) -> Self {
+        Self {
+            status: errors.status(),
+            errors,
+            headers: Vec::new(),
+            cause: None,
+            logged: false,
+        }
+    }
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        Self::from(Errors::from(error))
+    }
+}
+
+impl From<store::Error> for Failure {
+    fn from(error: store::Error) -> Self {
+        of_store(error.kind()).with_cause(error)
+    }
+}
+
+fn of_store(kind: &ErrorKind) -> Failure {
+    match kind {
+        ErrorKind::RepositoryUnknown => Failure::new(&code::NAME_UNKNOWN),
+        ErrorKind::BlobUnknown => Failure::new(&code::BLOB_UNKNOWN),
+        ErrorKind::ManifestUnknown | ErrorKind::TagUnknown => Failure::new(&code::MANIFEST_UNKNOWN),
+        ErrorKind::ManifestBlobsUnknown(missing) => {
+            let unknown = |digest| ApiError::new(&code::MANIFEST_BLOB_UNKNOWN).with_detail(digest);
+            let errors = missing
+                .iter()
+                .map(|digest| unknown(digest.to_string()))
+                .collect();
+            Errors::from_vec(errors)
+                .unwrap_or_else(|| Errors::from(&code::MANIFEST_BLOB_UNKNOWN))
+                .into()
+        }
+        ErrorKind::DigestMismatch { .. } => Failure::new(&code::DIGEST_INVALID),
+        ErrorKind::SizeMismatch { .. } => Failure::new(&code::SIZE_INVALID),
+        ErrorKind::UploadUnknown => Failure::new(&code::BLOB_UPLOAD_UNKNOWN),
+        ErrorKind::UploadBusy | ErrorKind::OffsetInvalid { .. } => {
+            Failure::new(&code::RANGE_INVALID)
+        }
+        ErrorKind::Unsupported => Failure::new(&code::UNSUPPORTED),
+        // Asking again does not help; pushing it anew does.
+        ErrorKind::Damaged => Failure::new(&code::UNKNOWN),
+        ErrorKind::Full => Failure::new(&STORAGE_FULL).retry_after(RETRY_FULL_SECONDS),
+        _ => Failure::new(&code::UNAVAILABLE).retry_after(RETRY_UNAVAILABLE_SECONDS),
+    }
+}
+
+impl From<RouteError> for Failure {
+    fn from(error: RouteError) -> Self {
+        Self::from(ApiError::from(error))
+    }
+}
+
+impl From<DigestError> for Failure {
+    fn from(error: DigestError) -> Self {
+        Self::because(&code::DIGEST_INVALID, error.to_string())
+    }
+}
+
+impl From<NameError> for Failure {
+    fn from(error: NameError) -> Self {
+        Self::because(&code::NAME_INVALID, error.to_string())
+    }
+}
+
+impl From<QueryError> for Failure {
+    fn from(error: QueryError) -> Self {
+        Self::because(&QUERY_INVALID, error.to_string())
+    }
+}
+
+impl From<ManifestError> for Failure {
+    fn from(error: ManifestError) -> Self {
+        let failure = Self::because(&code::MANIFEST_INVALID, error.to_string());
+        match error {
+            ManifestError::TooLarge { .. } => failure.with_status(StatusCode::PAYLOAD_TOO_LARGE),
+            _ => failure,
+        }
+    }
+}
+
+impl From<TokenError> for Failure {
+    fn from(error: TokenError) -> Self {
+        Self::new(&code::BLOB_UPLOAD_INVALID).with_cause(error)
+    }
+}
+
+impl From<Cut> for Failure {
+    fn from(cut: Cut) -> Self {
+        // Where the connection is gone nobody reads this.
+        Self::new(&code::SIZE_INVALID).with_cause(cut)
+    }
+}
+
+impl From<CollectError> for Failure {
+    fn from(error: CollectError) -> Self {
+        match error {
+            CollectError::Cut(cut) => cut.into(),
+            CollectError::TooLong { .. } => {
+                Self::because(&code::MANIFEST_INVALID, error.to_string())
+                    .with_status(StatusCode::PAYLOAD_TOO_LARGE)
+            }
+        }
+    }
+}
+
+impl From<Denied> for Failure {
+    fn from(denied: Denied) -> Self {
+        let code = match denied.denial() {
+            Denial::Unauthenticated => &code::UNAUTHORIZED,
+            Denial::Forbidden => &code::DENIED,
+        };
+        Self::new(code).with_cause(denied)
+    }
+}
+
+/// An error with all its sources, in one line.
+struct Chain<'a>(&'a (dyn std::error::Error + 'static));
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut error = self.0;
+        while let Some(source) = error.source() {
+            write!(f, ": {source}")?;
+            error = source;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! Blobs: read whole or in part, and unlinked.
+
+use bytes::{Bytes, BytesMut};
+use futures_util::TryStreamExt as _;
+use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, RANGE};
+use http::{HeaderValue, Method, StatusCode};
+use wharfinger_auth::Granted;
+use wharfinger_auth::action::{DeleteBlob, PullBlob};
+use wharfinger_driver::ReadRange;
+use wharfinger_oci::{ByteRange, ContentRange, RequestedRange, code, media};
+use wharfinger_store::{self as store, BlobInfo, BlobRead, Repository};
+
+use crate::app::Call;
+use crate::conditional::{is_known, is_range_wanted};
+use crate::error::Failure;
+use crate::event::{EventAction, Target};
+use crate::handlers::may_delete;
+use crate::response::{Body, Reply, Response};
+
+/// 64 KiB: what is no longer is sent in one piece. It is read before the answer begins, so that a
+/// failure still gets an answer of its own.
+const MAX_WHOLE_BYTES: u64 = 64 * 1024;
+
+/// A year, as in Distribution: content under a digest never changes.
+const CACHE_FOREVER: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
+/// Sends a blob, a part of it, or only its headers.
+pub(crate) async fn pull(call: &Call, granted: Granted<PullBlob>) -> Result<Response, Failure> {
+    let PullBlob { name, digest } = granted.action();
+    let repository = call.repository(name);
+    let headers = call.request.headers();
+    if is_known(headers, digest) {
+        repository.stat_blob(digest).await?;
+        let reply = Reply::new(StatusCode::NOT_MODIFIED)
+            .etag(digest)
+            .without_length();
+        return Ok(reply.header(CACHE_CONTROL, CACHE_FOREVER).done());
+    }
+    let told = |info: &BlobInfo| {
+        let size_bytes = Some(info.size_bytes);
+        let target = Target::Blob {
+            digest: *digest,
+            size_bytes,
+            from: None,
+        };
+        call.emit(EventAction::Pull, granted.principal(), name, target);
+    };
+    if call.request.method() == Method::HEAD {
+        let info = repository.stat_blob(digest).await?;
+        told(&info);
+        return Ok(describe(&info, StatusCode::OK)
+            .length(info.size_bytes)
+            .done());
+    }
+    // A range that is not understood is passed over, as is one of other content.
+    let range = call
+        .request
+        .text(&RANGE)
+        .filter(|_| is_range_wanted(headers, digest));
+    if let Some(range) = range.and_then(|range| RequestedRange::parse(range).ok()) {
+        let info = repository.stat_blob(digest).await?;
+        let range = range
+            .resolve(info.size_bytes)
+            .map_err(|error| unsatisfied(&info, &error))?;
+        let read = part(&repository, &info, range).await?;
+        told(&info);
+        let size = info.size_bytes;
+        let reply = describe(&info, StatusCode::PARTIAL_CONTENT)
+            .text(CONTENT_RANGE, ContentRange::Part { range, size });
+        return send(reply, read).await;
+    }
+    let read = repository.read_blob(digest, ReadRange::WHOLE).await?;
+    told(&read.info);
+    send(describe(&read.info, StatusCode::OK), read).await
+}
+
+fn describe(info: &BlobInfo, status: StatusCode) -> Reply {
+    Reply::new(status)
+        .etag(&info.digest)
+        .header(ACCEPT_RANGES, HeaderValue::from_static("bytes"))
+        .header(CACHE_CONTROL, CACHE_FOREVER)
+        .header(CONTENT_TYPE, HeaderValue::from_static(media::OCTET_STREAM))
+}
+
+fn unsatisfied(info: &BlobInfo, error: &wharfinger_oci::RangeError) -> Failure {
+    let size = info.size_bytes;
+    let range = ContentRange::Unsatisfied { size }.to_string();
+    let range = HeaderValue::try_from(range).expect("a range is printed in visible ASCII");
+    Failure::because(&code::RANGE_INVALID, error.to_string()).with_header(CONTENT_RANGE, range)
+}
+
+async fn part(
+    repository: &Repository,
+    info: &BlobInfo,
+    range: ByteRange,
+) -> store::Result<BlobRead> {
+    let range = ReadRange {
+        start: range.start(),
+        length: Some(range.len()),
+    };
+    repository.read_blob(&info.digest, range).await
+}
+
+/// Sends what was opened.
+async fn send(reply: Reply, read: BlobRead) -> Result<Response, Failure> {
+    let reply = reply.length(read.length);
+    let body = if read.length <= MAX_WHOLE_BYTES {
+        Body::Full(collect(read).await?)
+    } else {
+        Body::Stream(read.bytes, Some(read.length))
+    };
+    Ok(reply.body(body).done())
+}
+
+/// Reads all of a short stream. One that has another length than it said is seen to by hyper, which
+/// holds the body against the header.
+async fn collect(mut read: BlobRead) -> store::Result<Bytes> {
+    let Some(first) = read.bytes.try_next().await? else {
+        return Ok(Bytes::new());
+    };
+    let mut all = BytesMut::new();
+    while let Some(piece) = read.bytes.try_next().await? {
+        if all.is_empty() {
+            all.extend_from_slice(&first);
+        }
+        all.extend_from_slice(&piece);
+    }
+    Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+/// Takes a blob away from a repository.
+pub(crate) async fn delete(call: &Call, granted: Granted<DeleteBlob>) -> Result<Response, Failure> {
+    may_delete(call, "GET, HEAD")?;
+    let owned = call.clone();
+    call.to_the_end(async move {
+        let DeleteBlob { name, digest } = granted.action();
+        owned.repository(name).delete_blob(digest).await?;
+        let target = Target::Blob {
+            digest: *digest,
+            size_bytes: None,
+            from: None,
+        };
+        owned.emit(EventAction::Delete, granted.principal(), name, target);
+        Ok(Reply::new(StatusCode::ACCEPTED).done())
+    })
+    .await
+}

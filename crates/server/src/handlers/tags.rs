@@ -1,0 +1,123 @@
+//! The tags of a repository.
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use http::StatusCode;
+use wharfinger_auth::Granted;
+use wharfinger_auth::action::{DeleteTag, ListTags};
+use wharfinger_oci::{RepositoryName, Route, Tag};
+use wharfinger_store::{self as store, Repository, TagPage};
+
+use crate::app::Call;
+use crate::error::Failure;
+use crate::event::{EventAction, Target};
+use crate::handlers::may_delete;
+use crate::page::{PageRequest, with_next};
+use crate::response::{Body, Reply, Response};
+
+/// 10,000: largest page that a client may ask for; a megabyte of tags.
+const MAX_PAGE: usize = 10_000;
+
+/// 1,000 tags are held at once where the client wants all of them.
+const STREAM_PAGE: usize = 1000;
+
+/// Lists tags: a page, or all of them if the client names no number.
+pub(crate) async fn list(call: &Call, granted: Granted<ListTags>) -> Result<Response, Failure> {
+    let ListTags { name } = granted.into_action();
+    let PageRequest { limit, last } = PageRequest::parse(call.request.query(), MAX_PAGE)?;
+    let repository = call.repository(&name);
+    let first = repository
+        .tags(last.as_deref(), limit.unwrap_or(STREAM_PAGE))
+        .await?;
+    let reply = Reply::new(StatusCode::OK);
+    let Some(last) = first.tags.last().filter(|_| first.more) else {
+        return Ok(reply.json(whole(&name, &first.tags)).done());
+    };
+    match limit {
+        Some(limit) => {
+            let reply = reply.json(whole(&name, &first.tags));
+            let last = last.as_str();
+            Ok(with_next(reply, &Route::Tags { name: name.clone() }, last, limit).done())
+        }
+        None => Ok(reply.json_stream(all(repository, &first)).done()),
+    }
+}
+
+/// Prints `{"name":…,"tags":[…]}`.
+fn whole(name: &RepositoryName, tags: &[Tag]) -> Vec<u8> {
+    let mut json = head(name);
+    print(&mut json, tags);
+    json.extend_from_slice(TAIL);
+    json
+}
+
+const TAIL: &[u8] = b"]}";
+
+fn head(name: &RepositoryName) -> Vec<u8> {
+    // Neither names nor tags have a character that JSON escapes.
+    format!("{{\"name\":\"{name}\",\"tags\":[").into_bytes()
+}
+
+fn print(json: &mut Vec<u8>, tags: &[Tag]) {
+    for (index, tag) in tags.iter().enumerate() {
+        if index > 0 {
+            json.push(b',');
+        }
+        json.extend_from_slice(format!("\"{tag}\"").as_bytes());
+    }
+}
+
+/// Streams the tags page by page, beginning with the first.
+fn all(repository: Repository, first: &TagPage) -> Body {
+    let mut begin = head(repository.name());
+    print(&mut begin, &first.tags);
+    let begin = stream::once(async { Ok(Bytes::from(begin)) });
+    let last = first.tags.last().cloned();
+    let rest = stream::try_unfold(last, move |last| {
+        let repository = repository.clone();
+        async move {
+            let Some(last) = last else {
+                return Ok::<_, store::Error>(None);
+            };
+            let page = repository.tags(Some(last.as_str()), STREAM_PAGE).await?;
+            let mut json = Vec::new();
+            if !page.tags.is_empty() {
+                json.push(b',');
+                print(&mut json, &page.tags);
+            }
+            let next = page.tags.last().filter(|_| page.more).cloned();
+            if next.is_none() {
+                json.extend_from_slice(TAIL);
+            }
+            Ok(Some((Bytes::from(json), next)))
+        }
+    });
+    Body::Stream(begin.chain(rest).boxed(), None)
+}
+
+/// Removes a tag, and leaves what it points to.
+pub(crate) async fn delete(call: &Call, granted: Granted<DeleteTag>) -> Result<Response, Failure> {
+    may_delete(call, "GET, HEAD, PUT")?;
+    let owned = call.clone();
+    call.to_the_end(async move {
+        let DeleteTag { name, tag } = granted.action();
+        let digest = owned.repository(name).delete_tag(tag).await?;
+        let target = Target::Tag { tag, digest };
+        owned.emit(EventAction::Delete, granted.principal(), name, target);
+        Ok(Reply::new(StatusCode::ACCEPTED).done())
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_json() {
+        let name = "a/b".parse().unwrap();
+        let tags: Vec<Tag> = ["v1", "v2"].map(|tag| tag.parse().unwrap()).into();
+        assert_eq!(whole(&name, &tags), br#"{"name":"a/b","tags":["v1","v2"]}"#);
+        assert_eq!(whole(&name, &[]), br#"{"name":"a/b","tags":[]}"#);
+    }
+}

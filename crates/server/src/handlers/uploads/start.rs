@@ -1,0 +1,143 @@
+//! POST: a session, a blob in one request, or a mount.
+
+use http::StatusCode;
+use tracing::Span;
+use uuid::Builder;
+use wharfinger_auth::Granted;
+use wharfinger_auth::action::{Mount, StartUpload};
+use wharfinger_oci::{Digest, UploadId};
+use wharfinger_store::{ErrorKind, Expected};
+
+use crate::app::Call;
+use crate::body::RequestBody;
+use crate::error::Failure;
+use crate::event::{EventAction, Target};
+use crate::response::Response;
+
+use super::receive::{OnCut, receive};
+use super::{created, given_digest, note_digest, session, span_of, timestamp};
+
+/// Brings a blob in, or starts a session in which it will come.
+pub(crate) async fn start(
+    call: &Call,
+    granted: Granted<StartUpload>,
+    mut body: RequestBody,
+) -> Result<Response, Failure> {
+    let direct = call.request.query().get("digest").is_some();
+    let owned = call.clone();
+    let (name, mount) = (
+        granted.action().name.clone(),
+        granted.action().mount.clone(),
+    );
+    let span = span_of(&name, None);
+    let work = async move {
+        if let Some(mount) = &mount {
+            note_digest(&mount.digest);
+            if let Some(response) = Box::pin(try_mount(&owned, &granted, mount)).await? {
+                body.drain().await;
+                return Ok(response);
+            }
+        }
+        if direct {
+            let digest = match given_digest(&owned) {
+                Ok(digest) => digest,
+                Err(failure) => {
+                    body.drain().await;
+                    return Err(failure);
+                }
+            };
+            note_digest(&digest);
+            return in_one_request(&owned, &granted, &digest, body).await;
+        }
+        let response = in_a_session(&owned, &granted).await;
+        body.drain().await;
+        response
+    };
+    call.to_the_end_in(span, work).await
+}
+
+/// Links a blob of another repository, if it is there.
+async fn try_mount(
+    call: &Call,
+    granted: &Granted<StartUpload>,
+    mount: &Mount,
+) -> Result<Option<Response>, Failure> {
+    let name = &granted.action().name;
+    match call
+        .repository(name)
+        .mount_blob(&mount.digest, &mount.from)
+        .await
+    {
+        Ok(info) => {
+            let size_bytes = Some(info.size_bytes);
+            let from = Some(&mount.from);
+            let target = Target::Blob {
+                digest: mount.digest,
+                size_bytes,
+                from,
+            };
+            call.emit(EventAction::Mount, granted.principal(), name, target);
+            Ok(Some(created(call, name, &mount.digest)))
+        }
+        Err(error) => match error.kind() {
+            // What cannot be had from there has to be sent.
+            ErrorKind::BlobUnknown | ErrorKind::RepositoryUnknown | ErrorKind::Damaged => {
+                tracing::debug!(%error, "cannot mount");
+                Ok(None)
+            }
+            _ => Err(error.into()),
+        },
+    }
+}
+
+/// Takes the whole blob. Unless it is right, nothing of it is left.
+async fn in_one_request(
+    call: &Call,
+    granted: &Granted<StartUpload>,
+    digest: &Digest,
+    mut body: RequestBody,
+) -> Result<Response, Failure> {
+    let name = &granted.action().name;
+    let writer = match call.repository(name).uploads().direct(digest).await {
+        Ok(writer) => writer,
+        Err(error) => {
+            body.drain().await;
+            return Err(error.into());
+        }
+    };
+    let writer = receive(writer, &mut body, None, OnCut::GiveBack).await?;
+    let size_bytes = call.request.content_length();
+    let expected = Expected {
+        digest: *digest,
+        size_bytes,
+    };
+    let committed = Box::pin(writer.commit(expected)).await?;
+    tracing::debug!(size_bytes = committed.size_bytes, "committed");
+    let size_bytes = Some(committed.size_bytes);
+    let target = Target::Blob {
+        digest: *digest,
+        size_bytes,
+        from: None,
+    };
+    call.emit(EventAction::Push, granted.principal(), name, target);
+    Ok(created(call, name, digest))
+}
+
+/// Starts a session.
+async fn in_a_session(call: &Call, granted: &Granted<StartUpload>) -> Result<Response, Failure> {
+    let name = &granted.action().name;
+    let id = new_id(call);
+    Span::current().record("upload", tracing::field::display(&id));
+    // To the nanosecond, as Distribution's first token has it; what is written down is shorter.
+    let now = timestamp(call.app.runtime.clock.now());
+    let status = call.repository(name).uploads().create(&id).await?;
+    Ok(session(call, StatusCode::ACCEPTED, (name, &id), status.offset, now).done())
+}
+
+/// A random UUID: Distribution's purger takes nothing else for an upload.
+fn new_id(call: &Call) -> UploadId {
+    let mut random = [0; 16];
+    call.app.runtime.entropy.fill(&mut random);
+    let uuid = Builder::from_random_bytes(random).into_uuid();
+    uuid.to_string().parse().expect("a UUID is an upload id")
+}

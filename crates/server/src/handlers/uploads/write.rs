@@ -1,0 +1,96 @@
+//! PATCH: further bytes of an upload.
+
+use http::StatusCode;
+use http::header::CONTENT_RANGE;
+use wharfinger_auth::Granted;
+use wharfinger_auth::action::WriteUpload;
+use wharfinger_oci::{ByteRange, ChunkRange, code};
+use wharfinger_store::{IngestWriter, Purpose};
+
+use crate::app::Call;
+use crate::body::RequestBody;
+use crate::error::Failure;
+use crate::response::Response;
+
+use super::receive::{OnCut, receive};
+use super::{given_state, session, span_of, timestamp};
+
+/// Appends the body to an upload. What has arrived before a cut is kept.
+pub(crate) async fn write(
+    call: &Call,
+    granted: Granted<WriteUpload>,
+    mut body: RequestBody,
+) -> Result<Response, Failure> {
+    let WriteUpload { name, id } = granted.into_action();
+    let span = span_of(&name, Some(&id));
+    let owned = call.clone();
+    let work = async move {
+        let opened = async {
+            let state = given_state(&owned, &name, &id)?;
+            let range = chunk_range(&owned)?;
+            let uploads = owned.repository(&name).uploads();
+            let writer = uploads.open(&id, Purpose::Append).await?;
+            Ok((at(writer, state.offset, range).await?, range))
+        };
+        // In boxes: while the body comes, room is held for nothing else.
+        let (writer, range) = match Box::pin(opened).await {
+            Ok(opened) => opened,
+            Err(failure) => {
+                body.drain().await;
+                return Err(failure);
+            }
+        };
+        let started_at = writer
+            .started_at()
+            .map_or(jiff::Timestamp::UNIX_EPOCH, timestamp);
+        let announced = range.map(ByteRange::len);
+        let writer = receive(writer, &mut body, announced, OnCut::Keep).await?;
+        let offset = Box::pin(writer.close()).await?;
+        Ok(session(
+            &owned,
+            StatusCode::ACCEPTED,
+            (&name, &id),
+            offset,
+            started_at,
+        )
+        .done())
+    };
+    call.to_the_end_in(span, work).await
+}
+
+/// Reads where the body belongs, if the client says so.
+pub(super) fn chunk_range(call: &Call) -> Result<Option<ByteRange>, Failure> {
+    let Some(value) = call.request.headers().get(CONTENT_RANGE) else {
+        return Ok(None);
+    };
+    let range = value.to_str().ok().and_then(|value| value.parse().ok());
+    let Some(ChunkRange(range)) = range else {
+        return Err(Failure::because(
+            &code::RANGE_INVALID,
+            "malformed content range",
+        ));
+    };
+    match call.request.content_length() {
+        Some(length) if length != range.len() => {
+            let detail = "the content range has another length than the body";
+            Err(Failure::because(&code::SIZE_INVALID, detail))
+        }
+        _ => Ok(Some(range)),
+    }
+}
+
+/// Checks that the bytes follow those that are there: in the client's mind, and where it puts them.
+pub(super) async fn at(
+    writer: IngestWriter,
+    known: u64,
+    range: Option<ByteRange>,
+) -> Result<IngestWriter, Failure> {
+    let offset = writer.offset();
+    let start = range.map_or(offset, ByteRange::start);
+    if known == offset && start == offset {
+        return Ok(writer);
+    }
+    writer.close().await?;
+    let detail = format!("the upload stands at {offset}");
+    Err(Failure::because(&code::RANGE_INVALID, detail))
+}

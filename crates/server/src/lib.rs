@@ -1,0 +1,67 @@
+//! The HTTP API of the registry.
+//!
+//! A request passes four stages, and nothing on the way runs back up:
+//!
+//! 1. `listener` and `service`: a connection, a request with its name, span and access log line;
+//! 2. `router`: method and path become a typed action of [`wharfinger_auth::action`];
+//! 3. the [`Gate`](wharfinger_auth::Gate) grants the action, or the request ends here;
+//! 4. `handlers`: the granted action is done on the store, and events tell of it.
+//!
+//! Bodies are streams in both directions. Whatever changes the store runs in a task of its own: a
+//! client that goes away cannot stop it halfway, and what it had sent of an upload is kept.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use wharfinger_auth::{Gate, Open};
+//! use wharfinger_driver::Memory;
+//! use wharfinger_runtime::{Runtime, Secret};
+//! use wharfinger_server::{Config, Parts, Server};
+//! use wharfinger_store::{Store, StoreOptions};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let runtime = Runtime::new(4);
+//! let secret = Secret::new(b"shared by all nodes".to_vec());
+//! let options = StoreOptions::new(secret.clone());
+//! let store = Store::new(Arc::new(Memory::new()), None, runtime.clone(), options);
+//!
+//! let config = Config::new(([127, 0, 0, 1], 0).into(), secret);
+//! let gate = Gate::new(Arc::new(Open));
+//! let parts = Parts { store, gate, runtime: runtime.clone(), events: Vec::new() };
+//! let server = Server::bind(config, parts).await?;
+//! assert_ne!(server.local_addrs()[0].port(), 0);
+//!
+//! let stop_at_once = std::future::ready(());
+//! server.run(stop_at_once).await;
+//! runtime.tasks.shut_down();
+//! runtime.tasks.ended().await;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod access_log;
+mod app;
+mod body;
+mod conditional;
+mod config;
+mod error;
+mod event;
+mod handlers;
+mod listener;
+mod page;
+mod request;
+mod response;
+mod router;
+mod server;
+mod service;
+mod upload_token;
+
+pub use crate::access_log::TARGET as ACCESS_LOG;
+pub use crate::config::{
+    Config, DEFAULT_BODY_IDLE_TIMEOUT, DEFAULT_BUFFER_BYTES, DEFAULT_DRAIN_TIMEOUT,
+    DEFAULT_HEADER_TIMEOUT, DEFAULT_MAX_CONNECTIONS, Endpoint, Limits,
+};
+pub use crate::error::{CODES, QUERY_INVALID, STORAGE_FULL};
+pub use crate::event::{Event, EventAction, EventCounters, EventSink, Target};
+pub use crate::request::{RequestId, RequestInfo};
+pub use crate::server::{Error, ErrorKind, Parts, Server};

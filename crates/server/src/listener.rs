@@ -1,0 +1,148 @@
+//! From a listening socket to requests.
+
+mod linger;
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::app::App;
+use crate::config::Limits;
+use crate::service::serve;
+
+use self::linger::Lingering;
+
+/// 100: what the specifications define is a quarter of it.
+const MAX_HEADERS: usize = 100;
+
+/// 8 KiB: less is not enough for the head of a request.
+const MIN_BUFFER_BYTES: usize = 8 * 1024;
+
+/// 100 ms: how long to wait when no file descriptor is left, until somebody closes one.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The open connections.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    app: Arc<App>,
+    http: http1::Builder,
+    /// Each connection holds a permit.
+    permits: Arc<Semaphore>,
+    max: u32,
+    /// No further request is read.
+    draining: CancellationToken,
+    /// Requests are cut.
+    cut: CancellationToken,
+}
+
+impl Connections {
+    pub(crate) fn new(app: Arc<App>, limits: &Limits) -> Self {
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new())
+            .header_read_timeout(limits.header_timeout)
+            .max_buf_size(limits.buffer_bytes.max(MIN_BUFFER_BYTES))
+            .max_headers(MAX_HEADERS);
+        let max = u32::try_from(limits.max_connections.max(1)).unwrap_or(u32::MAX);
+        let permits = Arc::new(Semaphore::new(usize::try_from(max).unwrap_or(1)));
+        let (draining, cut) = (CancellationToken::new(), CancellationToken::new());
+        Self {
+            app,
+            http,
+            permits,
+            max,
+            draining,
+            cut,
+        }
+    }
+
+    /// Returns a guard that cuts all connections when it is dropped.
+    pub(crate) fn cut_on_drop(&self) -> DropGuard {
+        self.cut.clone().drop_guard()
+    }
+
+    /// Lets requests go on for `timeout`, and then cuts those that are left. Nothing must be
+    /// accepted any more.
+    pub(crate) async fn drain(&self, timeout: Duration) {
+        self.draining.cancel();
+        let mut all = pin!(self.permits.acquire_many(self.max));
+        tokio::select! {
+            biased;
+            _ended = &mut all => return,
+            () = self.app.runtime.clock.sleep(timeout) => {}
+        }
+        tracing::warn!(?timeout, "cutting requests that go on for too long");
+        self.cut.cancel();
+        // Every connection looks at the token first, so this ends at once.
+        drop(all.await);
+    }
+
+    /// Serves one connection to its end.
+    async fn serve(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
+        let app = &self.app;
+        // In a box: a connection that waits for its next request holds no room for it.
+        let service = service_fn(move |request| Box::pin(serve(Arc::clone(app), peer, request)));
+        let io = TokioIo::new(Lingering::new(stream));
+        let mut connection = pin!(self.http.serve_connection(io, service));
+        let served = async {
+            tokio::select! {
+                result = connection.as_mut() => return result,
+                () = self.draining.cancelled() => connection.as_mut().graceful_shutdown(),
+            }
+            connection.await
+        };
+        tokio::select! {
+            biased;
+            () = self.cut.cancelled() => {}
+            result = served => if let Err(error) = result {
+                tracing::debug!(%peer, %error, "connection ended");
+            }
+        }
+        drop(permit);
+    }
+}
+
+/// Accepts connections for as long as it is polled.
+pub(crate) async fn accept(connections: Arc<Connections>, listener: TcpListener) {
+    loop {
+        let permits = Arc::clone(&connections.permits);
+        let permit = permits
+            .acquire_owned()
+            .await
+            .expect("the semaphore is never closed");
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%peer, %error, "connection is gone already");
+                }
+                let connections = Arc::clone(&connections);
+                let tasks = connections.app.runtime.tasks.clone();
+                tasks.spawn(async move { connections.serve(stream, peer, permit).await });
+            }
+            Err(error) => {
+                drop(permit);
+                refused(&connections, &error).await;
+            }
+        }
+    }
+}
+
+async fn refused(connections: &Connections, error: &io::Error) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    // These are about one connection, which is gone; anything else is about all of them.
+    if !matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | Interrupted
+    ) {
+        tracing::error!(%error, "cannot accept connections");
+        connections.app.runtime.clock.sleep(ACCEPT_PAUSE).await;
+    }
+}

@@ -1,0 +1,90 @@
+//! Pages of long lists: `?n=SIZE&last=NAME` (distribution specification, *Listing Tags*).
+
+use http::header::LINK;
+use wharfinger_oci::{NextLink, Query, Route, code};
+
+use crate::error::Failure;
+use crate::response::Reply;
+
+/// Which part of a list is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PageRequest {
+    /// How many names at most; `None` leaves it to us.
+    pub(crate) limit: Option<usize>,
+    /// The name after which to go on.
+    pub(crate) last: Option<String>,
+}
+
+impl PageRequest {
+    /// Reads what a query says of a page.
+    ///
+    /// # Errors
+    /// Fails if `n` is no number, or more than `max`. Distribution takes some of these for no `n`
+    /// at all, and the client then waits for a list of everything that it did not ask for.
+    pub(crate) fn parse(query: &Query, max: usize) -> Result<Self, Failure> {
+        let last = query
+            .get("last")
+            .filter(|last| !last.is_empty())
+            .map(str::to_owned);
+        let Some(n) = query.get("n").filter(|n| !n.is_empty()) else {
+            return Ok(Self { limit: None, last });
+        };
+        let limit = n.parse().ok().filter(|limit| *limit <= max);
+        // The parser takes a sign too.
+        let Some(limit) = limit.filter(|_| n.bytes().all(|b| b.is_ascii_digit())) else {
+            let detail = format!("n has to be a number from 0 to {max}");
+            return Err(Failure::because(&code::PAGINATION_NUMBER_INVALID, detail));
+        };
+        Ok(Self {
+            limit: Some(limit),
+            last,
+        })
+    }
+}
+
+/// Tells where the next page is, after the name `last` of a page of `limit`.
+pub(crate) fn with_next(reply: Reply, route: &Route, last: &str, limit: usize) -> Reply {
+    let query = Query::new().with("last", last).with("n", limit.to_string());
+    let link = NextLink::new(format!("{route}?{query}"))
+        .expect("routes and queries are printed in visible ASCII without brackets");
+    reply.text(LINK, link)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(query: &str) -> Result<(Option<usize>, Option<String>), u16> {
+        let page = PageRequest::parse(&Query::parse(query).unwrap(), 100);
+        page.map(|page| (page.limit, page.last)).map_err(|failure| {
+            assert_eq!(failure.code().id, "PAGINATION_NUMBER_INVALID");
+            failure.status().as_u16()
+        })
+    }
+
+    #[test]
+    fn a_number_is_digits_up_to_the_limit() {
+        assert_eq!(parse(""), Ok((None, None)));
+        assert_eq!(parse("n="), Ok((None, None)));
+        assert_eq!(parse("n=0"), Ok((Some(0), None)));
+        assert_eq!(
+            parse("n=100&last=a/b"),
+            Ok((Some(100), Some("a/b".to_owned())))
+        );
+        let huge = "18446744073709551616";
+        for n in [
+            "101",
+            "-1",
+            "%2B5",
+            "abc",
+            "1e3",
+            "1000000000000",
+            huge,
+            "%205",
+            "5%60",
+            "５",
+        ] {
+            assert_eq!(parse(&format!("n={n}")), Err(400), "{n}");
+        }
+    }
+}

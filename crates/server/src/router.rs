@@ -1,0 +1,133 @@
+//! From a method and a path to a typed action.
+//!
+//! ```text
+//! /                                    GET HEAD                  Front
+//! /v2/                                 GET HEAD                  Ping
+//! /v2/_catalog                         GET HEAD                  ListRepositories
+//! /v2/NAME/tags/list                   GET HEAD                  ListTags
+//! /v2/NAME/manifests/REFERENCE         GET HEAD                  PullManifest
+//!                                      PUT                       PushManifest
+//! /v2/NAME/manifests/DIGEST            DELETE                    DeleteManifest
+//! /v2/NAME/manifests/TAG               DELETE                    DeleteTag
+//! /v2/NAME/blobs/DIGEST                GET HEAD                  PullBlob
+//!                                      DELETE                    DeleteBlob
+//! /v2/NAME/blobs/uploads/              POST                      StartUpload
+//! /v2/NAME/blobs/uploads/ID            GET HEAD                  ReadUpload
+//!                                      PATCH                     WriteUpload
+//!                                      PUT                       FinishUpload
+//!                                      DELETE                    CancelUpload
+//! ```
+//!
+//! Any other method is refused with 405 and the list of those there are, any other path with 404.
+
+use http::Method;
+use wharfinger_auth::action::{
+    CancelUpload, DeleteBlob, DeleteManifest, DeleteTag, FinishUpload, ListRepositories, ListTags,
+    Mount, Ping, PullBlob, PullManifest, PushManifest, ReadUpload, StartUpload, WriteUpload,
+};
+use wharfinger_oci::{Query, Reference, RepositoryName, Route, RouteError};
+
+use crate::error::Failure;
+
+/// What a request asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// The front page, which load balancers ask for; it tells nothing, and so needs no right.
+    Front,
+    Ping(Ping),
+    ListRepositories(ListRepositories),
+    ListTags(ListTags),
+    PullManifest(PullManifest),
+    PushManifest(PushManifest),
+    DeleteManifest(DeleteManifest),
+    DeleteTag(DeleteTag),
+    PullBlob(PullBlob),
+    DeleteBlob(DeleteBlob),
+    StartUpload(StartUpload),
+    ReadUpload(ReadUpload),
+    WriteUpload(WriteUpload),
+    FinishUpload(FinishUpload),
+    CancelUpload(CancelUpload),
+}
+
+/// Finds out what a request asks for.
+///
+/// # Errors
+/// Fails if there is no such path or method, or a part of the path or of a mount is malformed.
+pub(crate) fn route(method: &Method, path: &str, query: &Query) -> Result<Action, Failure> {
+    if path == "/" {
+        return read_only(method, Action::Front);
+    }
+    match Route::parse(path)? {
+        Route::Base => read_only(method, Action::Ping(Ping)),
+        Route::Catalog => read_only(method, Action::ListRepositories(ListRepositories)),
+        Route::Tags { name } => read_only(method, Action::ListTags(ListTags { name })),
+        Route::Manifest { name, reference } => manifest(method, name, reference),
+        Route::Blob { name, digest } => match *method {
+            Method::GET | Method::HEAD => Ok(Action::PullBlob(PullBlob { name, digest })),
+            Method::DELETE => Ok(Action::DeleteBlob(DeleteBlob { name, digest })),
+            _ => Err(Failure::method("GET, HEAD, DELETE")),
+        },
+        Route::Uploads { name } => match *method {
+            Method::POST => {
+                let mount = mount(query)?;
+                Ok(Action::StartUpload(StartUpload { name, mount }))
+            }
+            _ => Err(Failure::method("POST")),
+        },
+        Route::Upload { name, id } => match *method {
+            Method::GET | Method::HEAD => Ok(Action::ReadUpload(ReadUpload { name, id })),
+            Method::PATCH => Ok(Action::WriteUpload(WriteUpload { name, id })),
+            Method::PUT => Ok(Action::FinishUpload(FinishUpload { name, id })),
+            Method::DELETE => Ok(Action::CancelUpload(CancelUpload { name, id })),
+            _ => Err(Failure::method("GET, HEAD, PATCH, PUT, DELETE")),
+        },
+        // The specification lets a registry without this list answer that there is no such page,
+        // and clients then look for the tag that stands in for it.
+        Route::Referrers { .. } => Err(RouteError::NotFound.into()),
+    }
+}
+
+fn read_only(method: &Method, action: Action) -> Result<Action, Failure> {
+    match *method {
+        Method::GET | Method::HEAD => Ok(action),
+        _ => Err(Failure::method("GET, HEAD")),
+    }
+}
+
+fn manifest(
+    method: &Method,
+    name: RepositoryName,
+    reference: Reference,
+) -> Result<Action, Failure> {
+    match (method, reference) {
+        (&Method::GET | &Method::HEAD, reference) => {
+            Ok(Action::PullManifest(PullManifest { name, reference }))
+        }
+        (&Method::PUT, reference) => Ok(Action::PushManifest(PushManifest { name, reference })),
+        (&Method::DELETE, Reference::Digest(digest)) => {
+            Ok(Action::DeleteManifest(DeleteManifest { name, digest }))
+        }
+        (&Method::DELETE, Reference::Tag(tag)) => Ok(Action::DeleteTag(DeleteTag { name, tag })),
+        _ => Err(Failure::method("GET, HEAD, PUT, DELETE")),
+    }
+}
+
+/// Reads `?mount=DIGEST&from=NAME`. Without `from` the client leaves it to the registry where the
+/// blob is, and then it gets an upload.
+fn mount(query: &Query) -> Result<Option<Mount>, Failure> {
+    let Some(digest) = query.get("mount").filter(|digest| !digest.is_empty()) else {
+        return Ok(None);
+    };
+    let digest = digest.parse()?;
+    let Some(from) = query.get("from").filter(|from| !from.is_empty()) else {
+        return Ok(None);
+    };
+    Ok(Some(Mount {
+        digest,
+        from: from.parse()?,
+    }))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! One request from its head to its answer.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, StatusCode};
+use hyper::body::Incoming;
+use tracing::Instrument as _;
+use wharfinger_auth::Principal;
+use wharfinger_oci::{Query, code};
+
+use crate::access_log::LoggedBody;
+use crate::app::{App, Call};
+use crate::body::RequestBody;
+use crate::error::Failure;
+use crate::handlers;
+use crate::request::RequestInfo;
+use crate::response::Response;
+use crate::router::{Action, route};
+
+/// 8 KiB: longest path and query together, several times that of the longest name and token.
+const MAX_TARGET_BYTES: usize = 8 * 1024;
+
+/// Answers a request.
+pub(crate) async fn serve(
+    app: Arc<App>,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Result<http::Response<LoggedBody>, Infallible> {
+    let clock = Arc::clone(&app.runtime.clock);
+    let (parts, incoming) = request.into_parts();
+    let mut request = RequestInfo::new(&app.ids, peer, parts, clock.monotonic());
+    let query = Query::parse(request.raw_query());
+    let query = query.map(|query| request.set_query(query));
+    // At the level of errors, so that every line tells which request it belongs to.
+    let span = tracing::error_span!(
+        "request",
+        id = %request.id(),
+        method = %request.method(),
+        path = request.path(),
+        %peer,
+    );
+    let body = RequestBody::new(
+        incoming,
+        &request,
+        Arc::clone(&clock),
+        app.body_idle_timeout,
+    );
+    let end = body.end();
+    let call = Call {
+        app,
+        request: Arc::new(request),
+    };
+    let answer = async {
+        let answer = match query {
+            Ok(()) => dispatch(&call, body).await,
+            Err(error) => Err(refuse(error, body).await),
+        };
+        answer.unwrap_or_else(Failure::into_response)
+    };
+    let answer = AssertUnwindSafe(answer)
+        .catch_unwind()
+        .instrument(span.clone())
+        .await;
+    let mut response = match answer {
+        Ok(response) => response,
+        Err(panic) => span.in_scope(|| panicked(&*panic)),
+    };
+    if !end.reached() {
+        // What is left of the body would be taken for the next request.
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    let status = response.status();
+    Ok(response.map(|body| LoggedBody::new(body, status, call.request, clock, span)))
+}
+
+/// Finds the action, has it granted, and does it.
+async fn dispatch(call: &Call, body: RequestBody) -> Result<Response, Failure> {
+    let request = &call.request;
+    if request.target_length() > MAX_TARGET_BYTES {
+        let too_long = Failure::new(&code::NAME_INVALID).with_status(StatusCode::URI_TOO_LONG);
+        return Err(refuse(too_long, body).await);
+    }
+    match route(request.method(), request.path(), request.query()) {
+        Ok(action) => perform(call, action, body).await,
+        Err(failure) => Err(refuse(failure, body).await),
+    }
+}
+
+/// Every action has its handler, and every handler takes a granted action.
+async fn perform(call: &Call, action: Action, body: RequestBody) -> Result<Response, Failure> {
+    let principal = Principal::Anonymous;
+    macro_rules! grant {
+        ($action:expr) => {
+            match call.app.gate.grant(&principal, $action) {
+                Ok(granted) => granted,
+                Err(denied) => return Err(refuse(denied, body).await),
+            }
+        };
+    }
+    // In a box each: a request holds room for its own action alone.
+    let answer: BoxFuture<'_, Result<Response, Failure>> = match action {
+        Action::Front => return Ok(handlers::base::front()),
+        Action::Ping(action) => return Ok(handlers::base::ping(&grant!(action))),
+        Action::ListRepositories(action) => Box::pin(handlers::catalog::list(call, grant!(action))),
+        Action::ListTags(action) => Box::pin(handlers::tags::list(call, grant!(action))),
+        Action::PullManifest(action) => Box::pin(handlers::manifests::pull(call, grant!(action))),
+        Action::PushManifest(action) => {
+            Box::pin(handlers::manifests::push(call, grant!(action), body))
+        }
+        Action::DeleteManifest(action) => {
+            Box::pin(handlers::manifests::delete(call, grant!(action)))
+        }
+        Action::DeleteTag(action) => Box::pin(handlers::tags::delete(call, grant!(action))),
+        Action::PullBlob(action) => Box::pin(handlers::blobs::pull(call, grant!(action))),
+        Action::DeleteBlob(action) => Box::pin(handlers::blobs::delete(call, grant!(action))),
+        Action::StartUpload(action) => {
+            Box::pin(handlers::uploads::start(call, grant!(action), body))
+        }
+        Action::ReadUpload(action) => Box::pin(handlers::uploads::status(call, grant!(action))),
+        Action::WriteUpload(action) => {
+            Box::pin(handlers::uploads::write(call, grant!(action), body))
+        }
+        Action::FinishUpload(action) => {
+            Box::pin(handlers::uploads::finish(call, grant!(action), body))
+        }
+        Action::CancelUpload(action) => Box::pin(handlers::uploads::cancel(call, grant!(action))),
+    };
+    answer.await
+}
+
+/// Fails, after a short body was read, so that the connection can be kept.
+async fn refuse(failure: impl Into<Failure>, mut body: RequestBody) -> Failure {
+    body.drain().await;
+    failure.into()
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Response {
+    let message = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("(no message)");
+    tracing::error!(message, "a handler panicked");
+    Failure::new(&code::UNKNOWN).into_response()
+}

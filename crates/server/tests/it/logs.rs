@@ -1,0 +1,125 @@
+//! What the log says of requests.
+
+use std::io;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use serde_json::Value;
+use tracing_subscriber::filter::LevelFilter;
+use wharfinger_testkit::{Blob, Request, eventually};
+
+use crate::fixture::{Fixture, target};
+
+/// Everything that all tests of this process log, as lines of JSON.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn start() -> &'static Self {
+        static LOG: OnceLock<Log> = OnceLock::new();
+        LOG.get_or_init(|| {
+            let log = Self::default();
+            let writer = log.clone();
+            tracing_subscriber::fmt()
+                .json()
+                .with_max_level(LevelFilter::DEBUG)
+                .with_writer(move || writer.clone())
+                .init();
+            log
+        })
+    }
+
+    /// Returns the lines about a repository that nobody else uses.
+    fn lines(&self, repository: &str) -> Vec<Value> {
+        let bytes = self.0.lock().unwrap().clone();
+        let text = String::from_utf8(bytes).unwrap();
+        let lines = text.lines().filter(|line| line.contains(repository));
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn each_request_has_one_access_line() {
+    let log = Log::start();
+    let fixture = Fixture::memory();
+    let blob = Blob::random(80, 100_000);
+    fixture.push("logged/access", &blob);
+    let path = format!("/v2/logged/access/blobs/{}", blob.digest);
+    let request = Request::new("GET", path.as_str()).header("User-Agent", "test\"er");
+    fixture.send(&request).expect(200).unwrap();
+    let find = || {
+        let lines = log.lines("logged/access").into_iter();
+        let gets = lines.filter(|line| line["target"] == "wharfinger::access");
+        gets.filter(|line| line["span"]["method"] == "GET")
+            .collect::<Vec<_>>()
+    };
+    eventually!(!find().is_empty());
+    let lines = find();
+    assert_eq!(lines.len(), 1);
+    let (fields, span) = (&lines[0]["fields"], &lines[0]["span"]);
+    assert_eq!(
+        (&fields["status"], &fields["bytes"]),
+        (&200.into(), &100_000.into())
+    );
+    assert_eq!(fields["user_agent"], "test\"er");
+    assert!(fields["duration_us"].is_u64());
+    assert_eq!(
+        (&span["name"], &span["path"]),
+        (&"request".into(), &path.into())
+    );
+    assert_eq!(span["id"].as_str().unwrap().len(), 36);
+    assert!(span["peer"].as_str().unwrap().starts_with("127.0.0.1:"));
+}
+
+#[test]
+fn lines_about_an_upload_say_which_and_where_and_the_digest() {
+    let log = Log::start();
+    let fixture = Fixture::memory();
+    let path = "/v2/logged/upload/blobs/uploads/";
+    let started = fixture
+        .send(&Request::new("POST", path))
+        .expect(202)
+        .unwrap();
+    let id = started.header("docker-upload-uuid").unwrap();
+    let location = fixture.patch(&target(&started), b"hello");
+    let (hello, other) = (Blob::new("", b"hello".to_vec()), Blob::random(81, 5));
+    fixture
+        .put(&location, &other.digest, b"")
+        .expect(400)
+        .unwrap();
+    let refused: Vec<_> = log
+        .lines("logged/upload")
+        .into_iter()
+        .filter(|line| line["fields"]["message"] == "refused")
+        .collect();
+    assert_eq!(refused.len(), 1);
+    let span = &refused[0]["span"];
+    assert_eq!(
+        (&span["name"], &span["repository"]),
+        (&"upload".into(), &"logged/upload".into())
+    );
+    assert_eq!(
+        (&span["upload"], &span["digest"]),
+        (&id.into(), &other.digest.into())
+    );
+    assert_eq!(refused[0]["spans"][0]["name"], "request");
+    // What the bytes have come to is for the operator's eyes.
+    assert!(
+        refused[0]["fields"]["cause"]
+            .as_str()
+            .unwrap()
+            .contains(&hello.digest)
+    );
+}
