@@ -125,28 +125,31 @@ impl Tree {
     /// Opens the directory `path` and makes it, and what lies above it, where it is missing.
     fn make_directory(&self, path: &DriverPath) -> Result<OwnedFd> {
         let mut missing = vec![path.clone()];
-        loop {
-            let lowest = missing
+        let mut directory = loop {
+            let highest = missing
                 .last()
-                .expect("it starts with one and is only pushed to")
-                .clone();
-            match self.parent_of(&lowest) {
-                Ok(_) => break,
-                Err(error) if error.kind() == ErrorKind::NotFound => match lowest.parent() {
-                    Some(parent) => missing.push(parent),
-                    None => return Err(error),
-                },
-                Err(error) => return Err(error),
+                .expect("it starts with one and is only pushed to");
+            match (self.parent_of(highest), highest.parent()) {
+                (Err(error), Some(parent)) if error.kind() == ErrorKind::NotFound => {
+                    missing.push(parent)
+                }
+                (opened, _) => break opened?,
             }
-        }
-        while let Some(directory) = missing.pop() {
-            let parent = self.parent_of(&directory)?;
-            match rustix::fs::mkdirat(&parent, directory.name(), self.directory_mode) {
+        };
+        while let Some(path) = missing.pop() {
+            match rustix::fs::mkdirat(&directory, path.name(), self.directory_mode) {
                 Ok(()) | Err(Errno::EXIST) => {}
-                Err(errno) => return Err(errno_at(&directory, errno)),
+                Err(errno) => return Err(errno_at(&path, errno)),
             }
+            let flags = super::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            directory = match rustix::fs::openat(&directory, path.name(), flags, Mode::empty()) {
+                Ok(opened) => opened,
+                // Somebody's link, perhaps at a place where one is followed.
+                Err(Errno::LOOP | Errno::NOTDIR) => self.open_at(&path, super::DIRECTORY)?,
+                Err(errno) => return Err(errno_at(&path, errno)),
+            };
         }
-        self.open_at(path, OFlags::RDONLY | OFlags::DIRECTORY)
+        Ok(directory)
     }
 
     /// Makes everything durable that was written to the tree, by whomever. Takes as long as the

@@ -22,6 +22,8 @@ pub(super) const CHECKPOINT_BYTES: u64 = 16 * 1024 * 1024;
 const LARGE_BATCH_BYTES: usize = 1024 * 1024;
 /// 32 KiB: what an upload may gather without asking for a share of the budget.
 const SMALL_BATCH_BYTES: usize = 32 * 1024;
+/// 256 pieces: a sender of single bytes must not make us keep a thousand times as much.
+const MOST_PIECES: usize = 256;
 /// 64 KiB are hashed faster than another thread can be woken for it.
 const INLINE_HASH_BYTES: usize = 64 * 1024;
 /// 32 batches may be large at a time, over all ingests.
@@ -204,26 +206,25 @@ impl Pipeline {
         }
     }
 
-    /// Takes `bytes` in and waits only when two batches are full. A failure may show at a later call.
+    /// Takes `bytes` in. Waits only when two batches are full; without a share of the budget, until
+    /// they are written. A failure may show at a later call.
     ///
     /// # Cancellation
     /// When dropped, what was taken may be lost: the pipeline must not be used further.
     pub(super) async fn push(&mut self, bytes: Bytes) {
         self.gathered_bytes += bytes.len();
         self.gathered.push(bytes);
-        if self.gathered_bytes < SMALL_BATCH_BYTES {
+        if self.gathered_bytes < SMALL_BATCH_BYTES && self.gathered.len() < MOST_PIECES {
             return;
         }
         if self.share.is_none() {
             self.share = Arc::clone(&self.budget).try_acquire_owned().ok();
         }
-        let full = if self.share.is_some() {
-            LARGE_BATCH_BYTES
-        } else {
-            SMALL_BATCH_BYTES
-        };
         let busy = matches!(&self.stage, Some(Stage::Running(task)) if !task.is_finished());
-        if busy && self.gathered_bytes < full {
+        let room = self.share.is_some()
+            && self.gathered_bytes < LARGE_BATCH_BYTES
+            && self.gathered.len() < MOST_PIECES;
+        if busy && room {
             return;
         }
         let mut core = self.idle().await;
@@ -232,6 +233,12 @@ impl Pipeline {
             self.stage = Some(Stage::Idle(core));
             return;
         }
+        let Some(share) = share else {
+            // Memory is short: this sender waits for its own bytes.
+            core.process(batch, bytes, &self.runtime).await;
+            self.stage = Some(Stage::Idle(core));
+            return;
+        };
         let runtime = self.runtime.clone();
         self.stage = Some(Stage::Running(self.runtime.tasks.spawn(async move {
             core.process(batch, bytes, &runtime).await;

@@ -173,10 +173,9 @@ fn write_repository(repository: &Path, digest: &str) -> Result<()> {
 }
 
 fn write_tag(repository: &Path, tag: &str, digest: &str) -> Result<()> {
-    let directory = repository.join("_manifests/tags").join(tag);
-    write_link(&directory.join("current"), digest)?;
+    // Its history, `index/`, is left out: no listing reads it, and it is most of the files.
     write_link(
-        &directory.join("index").join(digest.replace(':', "/")),
+        &repository.join("_manifests/tags").join(tag).join("current"),
         digest,
     )
 }
