@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,8 +15,12 @@ use wharfinger_store::{DescriptorCache, MemoryDescriptorCache, Store, StoreOptio
 
 use crate::config::{CacheConfig, DriverConfig, Durability, ServeConfig, Verify};
 
-/// 100 calls at once for storage in memory, which hardly ever blocks: as for a filesystem by default.
-const MEMORY_THREADS: usize = 100;
+/// 16 calls at once: enough to keep any disk busy, and each thread costs a megabyte or two.
+/// `maxthreads` of a file may only make it fewer.
+const MOST_THREADS: usize = 16;
+
+/// 2 s: threads that a burst has made do not stay.
+const THREAD_KEEP_ALIVE: Duration = Duration::from_secs(2);
 
 /// Runs the registry that `config` describes, until a signal ends it.
 ///
@@ -24,14 +29,17 @@ const MEMORY_THREADS: usize = 100;
 /// cannot be had.
 pub(crate) fn serve(config: ServeConfig) -> anyhow::Result<()> {
     let threads = match &config.storage.driver {
-        DriverConfig::Filesystem { max_threads, .. } => *max_threads,
-        DriverConfig::Memory => MEMORY_THREADS,
+        DriverConfig::Filesystem { max_threads, .. } => (*max_threads).min(MOST_THREADS),
+        DriverConfig::Memory => MOST_THREADS,
     };
     let runtime = Runtime::new(threads);
     // This comes first: it makes ./wharfinger-data, for its owner alone.
     let secret = config.http.secret.obtain(&*runtime.entropy)?;
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        // One more, for the name service.
+        .max_blocking_threads(threads + 1)
+        .thread_keep_alive(THREAD_KEEP_ALIVE)
         .build()
         .context("cannot start the threads")?
         .block_on(run(config, runtime, secret))

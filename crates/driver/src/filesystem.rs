@@ -5,6 +5,7 @@
 //! are promised in a [`journal`] first, so that all who wait share one sync, and need none
 //! themselves. Reads that the page cache can answer never leave the caller's thread.
 
+mod buffers;
 mod commit;
 mod durable;
 mod ingest;
@@ -27,6 +28,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
 use rustix::fs::OFlags;
 use wharfinger_runtime::Runtime;
 
@@ -35,9 +37,10 @@ use crate::{
     Page, Put, ReadRange, ReadStream, RedirectMethod, Result, Resume, Target,
 };
 
+use self::buffers::Buffers;
 use self::durable::DurableDirectories;
 use self::journal::Journal;
-use self::read::{FileStream, read_cached};
+use self::read::{FileStream, read_small};
 use self::tree::{Tree, errno_at};
 use self::verified::{Place, Version};
 
@@ -109,6 +112,7 @@ struct Inner {
     process: String,
     /// How many temporary names it has made.
     temporaries: AtomicU64,
+    buffers: Arc<Buffers>,
     /// Whether `/proc` is mounted, by which a nameless file gets its name.
     #[cfg(target_os = "linux")]
     has_proc: bool,
@@ -127,6 +131,7 @@ impl Filesystem {
         let mut inner = Inner {
             process: format!("{:016x}", u64::from_le_bytes(random)),
             temporaries: AtomicU64::new(0),
+            buffers: Arc::default(),
             tree: Arc::new(tree),
             journal: None,
             durable: DurableDirectories::default(),
@@ -188,6 +193,17 @@ impl Inner {
         Ok((file.into(), metadata))
     }
 
+    /// The bytes of an open file: so many from there.
+    fn stream(
+        &self,
+        file: Arc<File>,
+        path: &DriverPath,
+        part: (u64, u64),
+    ) -> BoxStream<'static, Result<Bytes>> {
+        let (pool, buffers) = (self.runtime.blocking.clone(), Arc::clone(&self.buffers));
+        FileStream::new(file, path.clone(), pool, buffers, part).boxed()
+    }
+
     fn mark_verified(&self, path: &DriverPath, metadata: &Metadata) -> Result<()> {
         let file = self.tree.open_at(path, READ)?;
         let stat = rustix::fs::fstat(&file).map_err(|errno| errno_at(path, errno))?;
@@ -243,26 +259,7 @@ impl Driver for Filesystem {
         }
         let length = usize::try_from(metadata.size_bytes)
             .map_err(|_| Error::new(ErrorKind::TooLarge, NAME, path))?;
-        // One byte more than there should be tells a file that grew from one that did not.
-        let read = match read_cached(&file, length + 1, 0) {
-            Some(Ok(bytes)) if bytes.len() >= length => Ok(bytes),
-            Some(Err(error)) => Err(error),
-            // Only part of it was in the page cache.
-            Some(Ok(_)) | None => {
-                self.inner
-                    .runtime
-                    .blocking
-                    .run(move || {
-                        use std::io::Read as _;
-                        let mut bytes = Vec::with_capacity(length);
-                        (&file)
-                            .take(length as u64 + 1)
-                            .read_to_end(&mut bytes)
-                            .map(|_| bytes)
-                    })
-                    .await
-            }
-        };
+        let read = read_small(file, length, &self.inner.runtime.blocking).await;
         let mut bytes = read.map_err(|error| Error::from_io(NAME, path, error))?;
         bytes.truncate(length);
         Ok(bytes.into())
@@ -277,9 +274,9 @@ impl Driver for Filesystem {
             .length
             .unwrap_or(u64::MAX)
             .min(metadata.size_bytes - range.start);
-        let pool = self.inner.runtime.blocking.clone();
-        let bytes =
-            FileStream::new(Arc::new(file), path.clone(), pool, range.start, length).boxed();
+        let bytes = self
+            .inner
+            .stream(Arc::new(file), path, (range.start, length));
         Ok(ReadStream {
             metadata,
             length,

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use rustix::fs::{AtFlags, FlockOperation, OFlags};
 use rustix::io::Errno;
@@ -17,7 +16,6 @@ use crate::{
     Result, Resume, Target,
 };
 
-use super::read::FileStream;
 use super::tree::errno_at;
 use super::verified::{self, Place};
 use super::{Inner, NAME};
@@ -278,15 +276,9 @@ impl Ingest for FileIngest {
             .length
             .unwrap_or(u64::MAX)
             .min(self.offset - range.start);
-        let pool = self.inner.runtime.blocking.clone();
-        let bytes = FileStream::new(
-            Arc::clone(&self.file),
-            path.clone(),
-            pool,
-            range.start,
-            length,
-        )
-        .boxed();
+        let bytes = self
+            .inner
+            .stream(Arc::clone(&self.file), path, (range.start, length));
         Ok(ReadStream {
             metadata,
             length,

@@ -20,8 +20,8 @@ use super::marker::SavePoint;
 pub(super) const CHECKPOINT_BYTES: u64 = 16 * 1024 * 1024;
 /// 1 MiB: a batch large enough that handing it over costs nothing beside hashing it.
 const LARGE_BATCH_BYTES: usize = 1024 * 1024;
-/// 32 KiB: what an upload may gather without asking for a share of the budget.
-const SMALL_BATCH_BYTES: usize = 32 * 1024;
+/// 16 KiB: what an upload may gather without asking for a share of the budget.
+const SMALL_BATCH_BYTES: usize = 16 * 1024;
 /// 256 pieces: a sender of single bytes must not make us keep a thousand times as much.
 const MOST_PIECES: usize = 256;
 /// 64 KiB are hashed faster than another thread can be woken for it.
