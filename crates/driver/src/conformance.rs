@@ -175,7 +175,7 @@ macro_rules! driver_conformance {
                     a_dropped_final_ingest_leaves_nothing
                     a_final_ingest_commits_only_where_it_was_meant_to
                     a_final_ingest_cannot_be_read_back
-                    begin_replaces_what_was_left
+                    begin_replaces_what_nobody_can_see
                     a_checkpoint_does_not_hold_up_appends
                     the_offset_counts_what_was_appended
                 }
@@ -187,6 +187,7 @@ macro_rules! driver_conformance {
                     beyond_the_end_is_invalid
                     nothing_to_resume_is_not_found
                     one_handle_at_a_time
+                    what_was_found_has_to_be_there_still
                     closing_and_dropping_let_others_in
                     a_committed_ingest_cannot_be_resumed
                     many_small_sessions_make_one_value

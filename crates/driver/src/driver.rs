@@ -59,8 +59,10 @@ pub trait Driver: Debug + Send + Sync + 'static {
     /// there is nothing. After an error, or when dropped, part of it may be gone.
     async fn delete(&self, path: &DriverPath, durability: Durability) -> Result<()>;
 
-    /// Begins an ingest. A staged one can be resumed by its path; it replaces an ingest that was
-    /// left at that path, and fails with `Busy` while another handle has that one open.
+    /// Begins an ingest. A staged one can be resumed by its path. It fails with `Busy` while
+    /// another handle is open on an ingest at that path. One that was left there is replaced,
+    /// unless others can see its bytes ([`Capabilities::staged_is_visible`]): then somebody may
+    /// have been promised them, and it is `Busy`, too; resume it at offset 0 to begin it again.
     async fn begin(&self, target: &Target) -> Result<Box<dyn Ingest>>;
 
     /// Opens a staged ingest that was begun before, here or by another process. Fails with

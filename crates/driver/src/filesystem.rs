@@ -63,6 +63,9 @@ pub struct FilesystemOptions {
     /// Where the journal lies that lets small durable writes share their syncs. Without one each
     /// of them is synced by itself.
     pub journal: Option<DriverPath>,
+    /// How long a write may wait for others to share its sync in the journal. Those that wait
+    /// already share it in any case.
+    pub gather: Duration,
 }
 
 impl FilesystemOptions {
@@ -74,6 +77,7 @@ impl FilesystemOptions {
             followed: Vec::new(),
             sync: true,
             journal: None,
+            gather: Duration::ZERO,
         }
     }
 }
@@ -140,12 +144,29 @@ impl Filesystem {
             #[cfg(target_os = "linux")]
             has_proc: Path::new("/proc/self/fd").exists(),
         };
-        if let Some(directory) = options.journal.filter(|_| options.sync) {
-            inner.journal = Some(Journal::open(&inner, directory).map_err(io::Error::other)?);
+        if let Some(directory) = options.journal {
+            // What others have promised is kept, whatever this process promises itself.
+            journal::settle_the_dead(&inner, &directory).map_err(io::Error::other)?;
+            if options.sync {
+                let journal = Journal::open(&inner, directory, options.gather);
+                inner.journal = Some(journal.map_err(io::Error::other)?);
+            }
         }
         Ok(Self {
             inner: Arc::new(inner),
         })
+    }
+
+    /// Makes everything durable that was answered, and leaves no journal behind. Call it when
+    /// nothing is written any more; what is written afterwards begins another one.
+    pub async fn close(&self) {
+        let inner = Arc::clone(&self.inner);
+        let close = move || {
+            if let Some(journal) = &inner.journal {
+                journal.close();
+            }
+        };
+        self.inner.runtime.blocking.run(close).await;
     }
 
     async fn blocking<T, F>(&self, call: F) -> Result<T>

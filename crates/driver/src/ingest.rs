@@ -26,6 +26,10 @@ pub struct Resume {
     /// The driver's state that came with that offset, from [`Checkpoint::state`]. A driver that
     /// gives none needs none.
     pub state: Option<Bytes>,
+    /// How long the caller has found the data to be. When it has another length by now, somebody
+    /// has written to it since, and resuming fails with `Busy`. A driver whose ingests nobody can
+    /// see may leave this alone.
+    pub found: Option<u64>,
 }
 
 /// A point that an ingest can be resumed from.

@@ -2,7 +2,8 @@
 //!
 //! [`Driver`] is the contract; [`Filesystem`] and [`Memory`] implement it, and wrappers add to any
 //! of them: [`Observed`] counts and traces calls, [`Faulty`] makes chosen calls fail.
-//! [`driver_conformance!`] runs the one suite that every driver and wrapper has to pass.
+//! The macro `driver_conformance!`, behind the feature `conformance`, runs the one suite that every
+//! driver and wrapper has to pass.
 //!
 //! A driver knows nothing of containers: it keeps values, ordered lists of names, and *ingests*,
 //! values that arrive piece by piece and become visible by one step.

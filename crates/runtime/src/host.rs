@@ -15,16 +15,17 @@ pub struct Host {
 }
 
 impl Host {
-    /// Reads the identity of this machine. What cannot be read is empty, and then nothing that was
-    /// left unsynced is believed after a restart.
+    /// Reads the identity of this machine. What cannot be read is empty.
     #[must_use]
     pub fn detect() -> Self {
-        let machine = read_word("/etc/machine-id").unwrap_or_else(|| {
-            rustix::system::uname()
-                .nodename()
-                .to_string_lossy()
-                .into_owned()
-        });
+        // Images and clones share an id, or have `uninitialized` for one; with the name it tells
+        // machines apart, and a container that is made anew counts as another.
+        let id = read_word("/etc/machine-id").filter(|id| id.len() == 32);
+        let name = rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned();
+        let machine = id.map(|id| format!("{id} {name}")).unwrap_or_default();
         let boot = read_word("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         Self {
             machine,
@@ -44,7 +45,7 @@ impl Host {
         }
     }
 
-    /// Returns a word that names the machine.
+    /// Returns what names the machine; empty where nothing does for certain.
     #[must_use]
     pub fn machine(&self) -> &str {
         &self.machine

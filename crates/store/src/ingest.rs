@@ -200,12 +200,13 @@ impl IngestSet {
         purpose: Purpose,
     ) -> driver::Result<Option<Box<dyn driver::Ingest>>> {
         let driver = &self.context.driver;
-        if plan.at == 0 {
+        if plan.at == 0 && plan.found.is_none() {
             return driver.begin(&Target::Staged(paths.data())).await.map(Some);
         }
         let resume = Resume {
             at: Some(plan.at),
             state: plan.hashed.driver.clone(),
+            found: plan.found,
         };
         match (driver.resume(&paths.data(), resume).await, purpose) {
             (Err(error), Purpose::Finish { .. }) if error.kind() == DriverErrorKind::NotFound => {

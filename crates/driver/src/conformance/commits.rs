@@ -186,7 +186,7 @@ pub async fn of_many_commits_if_absent_one_wins(subject: &Subject) {
         let writers = (0..6).map(|number: usize| {
             let (driver, to) = (Arc::clone(&others[number % 2]), to.clone());
             async move {
-                let staged = Target::Staged(path(&format!("up/{number}")));
+                let staged = Target::Staged(path(&format!("up/{round}/{number}")));
                 let target = if number < 3 {
                     staged
                 } else {

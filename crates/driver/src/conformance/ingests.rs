@@ -149,6 +149,7 @@ pub async fn an_aborted_ingest_is_gone(subject: &Subject) {
     let resume = Resume {
         at: None,
         state: checkpoint.state,
+        found: None,
     };
     assert_eq!(
         kind(driver.resume(&path("up/data"), resume).await),
@@ -225,13 +226,24 @@ pub async fn a_final_ingest_cannot_be_read_back(subject: &Subject) {
     assert_value(driver, "kept/value", b"bytes").await;
 }
 
-/// Beginning where an ingest was left starts anew.
-pub async fn begin_replaces_what_was_left(subject: &Subject) {
-    let driver = &*subject.driver;
+/// Beginning where an ingest was left starts anew, unless others can see its bytes: then it has to
+/// be resumed at 0.
+pub async fn begin_replaces_what_nobody_can_see(subject: &Subject) {
+    let (driver, target) = (&*subject.driver, Target::Staged(path("up/data")));
     let mut left = begin_with(driver, "up/data", &pattern(1, 6 * MIB)).await;
     left.close().await.unwrap();
     drop(left);
-    let mut ingest = begin(&*subject.other(), "up/data").await;
+    let begun = subject.other().begin(&target).await;
+    let mut ingest = if driver.capabilities().staged_is_visible {
+        assert_eq!(kind(begun), ErrorKind::Busy);
+        let start = Resume {
+            at: Some(0),
+            ..Resume::default()
+        };
+        driver.resume(&path("up/data"), start).await.unwrap()
+    } else {
+        begun.unwrap()
+    };
     assert_eq!(ingest.offset(), 0);
     ingest.append(vec!["new".into()]).await.unwrap();
     ingest.commit(commit("kept/value")).await.unwrap();

@@ -31,6 +31,7 @@ pub async fn an_ingest_goes_on_at_its_end(subject: &Subject) {
         let at_end = Resume {
             at: None,
             state: closed.state,
+            found: None,
         };
         let mut ingest = driver.resume(&path("up/data"), at_end).await.unwrap();
         assert_eq!(ingest.offset(), size as u64 + 10);
@@ -52,6 +53,7 @@ pub async fn an_ingest_goes_on_at_an_offset(subject: &Subject) {
     let at = Resume {
         at: Some(1000),
         state: closed.state.clone(),
+        found: None,
     };
     let result = driver.resume(&path("up/data"), at).await;
     if !driver.capabilities().resume_anywhere {
@@ -71,6 +73,7 @@ pub async fn an_ingest_goes_on_at_an_offset(subject: &Subject) {
     let too_far = Resume {
         at: Some(6 * MIB as u64),
         state: None,
+        found: None,
     };
     assert_eq!(
         kind(driver.resume(&path("up/data"), too_far).await),
@@ -79,6 +82,7 @@ pub async fn an_ingest_goes_on_at_an_offset(subject: &Subject) {
     let start = Resume {
         at: Some(0),
         state: None,
+        found: None,
     };
     drop(driver.resume(&path("up/data"), start).await.unwrap());
     let end = Resume::default();
@@ -140,6 +144,7 @@ pub async fn beyond_the_end_is_invalid(subject: &Subject) {
         let beyond = Resume {
             at: Some(at),
             state: closed.state.clone(),
+            found: None,
         };
         assert_eq!(
             kind(driver.resume(&path("up/data"), beyond).await),
@@ -160,6 +165,7 @@ pub async fn nothing_to_resume_is_not_found(subject: &Subject) {
         let resume = Resume {
             at: None,
             state: closed.state.clone(),
+            found: None,
         };
         assert_eq!(
             kind(driver.resume(&path(at), resume).await),
@@ -169,12 +175,13 @@ pub async fn nothing_to_resume_is_not_found(subject: &Subject) {
     }
 }
 
-async fn is_busy(driver: &dyn Driver, state: Option<&Bytes>) -> bool {
+async fn is_busy(driver: &dyn Driver, at: &str, state: Option<&Bytes>) -> bool {
     let resume = Resume {
         at: None,
         state: state.cloned(),
+        found: None,
     };
-    match driver.resume(&path("up/data"), resume).await {
+    match driver.resume(&path(at), resume).await {
         Ok(_) => false,
         Err(error) => {
             assert_eq!(error.kind(), ErrorKind::Busy);
@@ -190,13 +197,13 @@ pub async fn one_handle_at_a_time(subject: &Subject) {
     let mut ingest = begin_with(driver, "up/data", &value).await;
     let checkpoint = ingest.checkpoint().await.unwrap();
     for driver in [driver, &*other] {
-        assert!(is_busy(driver, checkpoint.state.as_ref()).await);
+        assert!(is_busy(driver, "up/data", checkpoint.state.as_ref()).await);
         let result = driver.begin(&Target::Staged(path("up/data"))).await;
         assert_eq!(kind(result), ErrorKind::Busy);
     }
     let closed = ingest.close().await.unwrap();
     let mut ingest = resume(&*other, "up/data", &closed).await.unwrap();
-    assert!(is_busy(driver, closed.state.as_ref()).await);
+    assert!(is_busy(driver, "up/data", closed.state.as_ref()).await);
     // Those that were turned away have changed nothing.
     ingest.commit(commit("kept/value")).await.unwrap();
     assert_value(driver, "kept/value", &value).await;
@@ -208,37 +215,58 @@ pub async fn closing_and_dropping_let_others_in(subject: &Subject) {
     let mut closed = begin_with(driver, "up/data", &pattern(1, 100)).await;
     let state = closed.close().await.unwrap().state;
     // The handle is still there, and ended.
-    assert!(!is_busy(&*other, state.as_ref()).await);
+    assert!(!is_busy(&*other, "up/data", state.as_ref()).await);
     let held = driver
         .resume(
             &path("up/data"),
             Resume {
                 at: None,
                 state: state.clone(),
+                found: None,
             },
         )
         .await;
     drop(closed);
     assert!(
-        is_busy(&*other, state.as_ref()).await,
+        is_busy(&*other, "up/data", state.as_ref()).await,
         "an ended handle lets go once"
     );
     drop(held.unwrap());
-    assert!(!is_busy(&*other, state.as_ref()).await);
+    assert!(!is_busy(&*other, "up/data", state.as_ref()).await);
 
-    let mut aborted = begin(driver, "up/data").await;
+    let mut aborted = begin(driver, "up/other").await;
     aborted.abort().await.unwrap();
-    let mut fresh = begin(&*other, "up/data").await;
+    let mut fresh = begin(&*other, "up/other").await;
     drop(aborted);
     fresh.append(vec!["fresh".into()]).await.unwrap();
     let state = fresh.checkpoint().await.unwrap().state;
-    assert!(is_busy(driver, state.as_ref()).await);
+    assert!(is_busy(driver, "up/other", state.as_ref()).await);
     fresh.commit(commit("kept/value")).await.unwrap();
-    let again = begin(driver, "up/data").await;
+    let again = begin(driver, "up/other").await;
     drop(fresh);
-    let result = other.begin(&Target::Staged(path("up/data"))).await;
+    let result = other.begin(&Target::Staged(path("up/other"))).await;
     assert_eq!(kind(result), ErrorKind::Busy);
     drop(again);
+}
+
+/// Bytes that others can see are not gone on with by somebody who knows of fewer or more.
+pub async fn what_was_found_has_to_be_there_still(subject: &Subject) {
+    let driver = &*subject.driver;
+    let mut ingest = begin_with(driver, "up/data", &pattern(1, 100)).await;
+    let closed = ingest.close().await.unwrap();
+    drop(ingest);
+    let is_seen = driver.capabilities().staged_is_visible;
+    for (found, is_right) in [(99, false), (101, false), (100, true)] {
+        let resume = Resume {
+            at: Some(100),
+            state: closed.state.clone(),
+            found: Some(found),
+        };
+        match driver.resume(&path("up/data"), resume).await {
+            Ok(ingest) => assert!((is_right || !is_seen) && ingest.offset() == 100),
+            Err(error) => assert!(!is_right && error.kind() == ErrorKind::Busy),
+        }
+    }
 }
 
 /// Once it was committed there is nothing to resume.

@@ -18,7 +18,13 @@ use super::{Inner, NAME};
 
 impl Inner {
     /// Moves the finished file to its destination and writes what follows.
-    pub(super) fn commit(&self, file: &File, staging: &Staging, commit: &Commit) -> Result<()> {
+    pub(super) fn commit(
+        &self,
+        file: &File,
+        staging: &Staging,
+        offset: u64,
+        commit: &Commit,
+    ) -> Result<()> {
         let destination = &commit.destination;
         if let Staging::Nameless(meant)
         | Staging::Named {
@@ -28,9 +34,18 @@ impl Inner {
         {
             return Err(Error::new(ErrorKind::Invalid, NAME, destination));
         }
+        let stat = rustix::fs::fstat(file).map_err(|errno| errno_at(destination, errno))?;
+        if u64::try_from(stat.st_size) != Ok(offset) {
+            let why = "the file has another length than what was appended";
+            return Err(Error::with_source(
+                ErrorKind::Broken,
+                NAME,
+                destination,
+                why,
+            ));
+        }
         let directory = self.tree.make_parent_of(destination)?;
         if commit.verified {
-            let stat = rustix::fs::fstat(file).map_err(|errno| errno_at(destination, errno))?;
             let place = Place {
                 directory: &|| directory.try_clone().ok(),
                 name: destination.name(),
@@ -38,12 +53,7 @@ impl Inner {
             // Without the record the next reader hashes once more, no worse.
             verified::mark(file.as_fd(), place, Version::of(&stat)).ok();
         }
-        let size = rustix::fs::fstat(file)
-            .map_err(|errno| errno_at(destination, errno))?
-            .st_size;
-        if let Some(journal) =
-            self.journal_for(Durability::Durable, u64::try_from(size).unwrap_or(u64::MAX))
-        {
+        if let Some(journal) = self.journal_for(Durability::Durable, offset) {
             return self.commit_promised(journal, file, staging, &directory, commit);
         }
         self.sync_file(file, staging.path())?;

@@ -29,7 +29,8 @@ pub(super) struct DurableDirectories {
 impl DurableDirectories {
     /// Makes the entries in the directory of `path` durable, and the way to it from the root.
     pub(super) fn sync_way_to(&self, tree: &Tree, path: &DriverPath) -> Result<()> {
-        let mut below: Option<(DriverPath, u64)> = None;
+        // Known only once the way is synced to its end: until then somebody else must not stop there.
+        let mut synced = Vec::new();
         let mut at = path.parent();
         loop {
             let directory = match &at {
@@ -37,17 +38,18 @@ impl DurableDirectories {
                 None => tree.root_fd().map_err(|errno| errno_at(path, errno))?,
             };
             sync_directory(directory.as_fd(), at.as_ref().unwrap_or(path))?;
-            if let Some((path, inode)) = below.take() {
-                self.remember(path, inode);
-            }
-            let Some(current) = at else { return Ok(()) };
+            let Some(current) = at else { break };
             let inode = inode_of(directory.as_fd()).map_err(|errno| errno_at(&current, errno))?;
             if self.knows(&current, inode) {
-                return Ok(());
+                break;
             }
             at = current.parent();
-            below = Some((current, inode));
+            synced.push((current, inode));
         }
+        for (path, inode) in synced {
+            self.remember(path, inode);
+        }
+        Ok(())
     }
 
     fn knows(&self, path: &DriverPath, inode: u64) -> bool {

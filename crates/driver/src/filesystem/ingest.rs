@@ -81,7 +81,9 @@ impl Inner {
                 let file = rustix::fs::openat(&directory, path.name(), flags, self.tree.file_mode)
                     .map_err(|errno| errno_at(path, errno))?;
                 lock(&file, &directory, path)?;
-                rustix::fs::ftruncate(&file, 0).map_err(|errno| errno_at(path, errno))?;
+                if size_of(&file, path)? > 0 {
+                    return Err(Error::new(ErrorKind::Busy, NAME, path));
+                }
                 (file, Staging::Path(path.clone()))
             }
             Target::Final(path) => self.open_unnamed(path)?,
@@ -99,6 +101,9 @@ impl Inner {
         let file = self.tree.open_at(path, OFlags::RDWR)?;
         lock(&file, &directory, path)?;
         let size = size_of(&file, path)?;
+        if resume.found.is_some_and(|found| found != size) {
+            return Err(Error::new(ErrorKind::Busy, NAME, path));
+        }
         let offset = match resume.at {
             Some(at) if at > size => return Err(Error::new(ErrorKind::Invalid, NAME, path)),
             Some(at) if at < size => {
@@ -181,7 +186,11 @@ impl FileIngest {
 
 impl Drop for FileIngest {
     fn drop(&mut self) {
-        self.unlock();
+        // A call that was dropped halfway goes on in its thread; until it ends, the file and its
+        // lock are its own, and are given up with its descriptor.
+        if self.health != Health::Broken {
+            self.unlock();
+        }
         if let Staging::Named {
             directory, name, ..
         } = &*self.staging
@@ -295,11 +304,12 @@ impl Ingest for FileIngest {
             Arc::clone(&self.staging),
         );
         let destination = commit.destination.clone();
+        let offset = self.offset;
         let committed = self
             .inner
             .runtime
             .blocking
-            .run(move || inner.commit(&file, &staging, &commit))
+            .run(move || inner.commit(&file, &staging, offset, &commit))
             .await;
         match committed {
             Ok(()) => {

@@ -3,8 +3,8 @@
 //! A small image makes some eight files and ten directories, and syncing each by itself is what
 //! makes pushing small images slow. So what a durable write is going to do is appended to one file
 //! first, with one `fdatasync` for all who wait at that moment. Then it is done in the tree, without
-//! any sync, and then it is answered. When a segment of the journal is full the tree is synced as a
-//! whole, in the background, and the segment is removed.
+//! any sync, and then it is answered. When a segment of the journal is full, or nothing was added for
+//! a while, the tree is synced as a whole, in the background, and the segment is removed.
 //!
 //! ```text
 //! DIRECTORY/PROCESS.SEQUENCE   a segment, locked by the process that writes it
@@ -22,6 +22,7 @@ mod segment;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use wharfinger_runtime::Runtime;
@@ -33,10 +34,14 @@ use super::{Inner, NAME};
 
 use format::Entry;
 pub(super) use format::Operation;
+pub(super) use replay::settle_the_dead;
 use segment::Segment;
 
 /// 16 MiB: some thousand small images, and a moment to replay.
 const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
+
+/// 5 s without a write end a segment.
+const IDLE: Duration = Duration::from_secs(5);
 
 /// 4 full segments may wait for the tree to be synced; then writers wait, too.
 const MOST_FULL: usize = 4;
@@ -54,6 +59,8 @@ struct Shared {
     directory: DriverPath,
     /// Tells the segments of this process from those of others.
     name: String,
+    /// How long to wait for others before a write.
+    gather: Duration,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -63,6 +70,12 @@ struct State {
     segment: Option<Segment>,
     /// Entries that wait to be written.
     pending: Vec<u8>,
+    /// Promises to take back with the next write.
+    taken_back: Vec<u64>,
+    /// When the last promise was asked for, on the monotonic clock.
+    last_asked: Duration,
+    /// Whether a sync of the tree has failed, so that none after it proves anything.
+    in_doubt: bool,
     /// The number of the last promise that was asked for.
     asked: u64,
     /// The number of the last promise that was written and synced, or failed.
@@ -135,32 +148,43 @@ impl Drop for Promise<'_> {
         if !self.kept {
             // It could not be done, and its asker is told so. Without this note a replay would do
             // it some day. Nobody waits for the note; it goes with the next promise.
-            let note = Entry::TakenBack {
-                number: self.number,
-            };
-            note.append_to(&mut lock(&self.shared.state).pending);
+            lock(&self.shared.state).taken_back.push(self.number);
         }
         self.undone.subtract();
     }
 }
 
 impl Journal {
-    /// Opens the journal in `directory`, after dealing with what dead processes have left there.
-    pub(super) fn open(inner: &Inner, directory: DriverPath) -> Result<Self> {
-        replay::settle_the_dead(inner, &directory)?;
+    /// Begins a journal in `directory`.
+    pub(super) fn open(inner: &Inner, directory: DriverPath, gather: Duration) -> Result<Self> {
         let name = inner.process.clone();
         let (tree, runtime) = (Arc::clone(&inner.tree), inner.runtime.clone());
         let (state, changed) = (Mutex::default(), Condvar::new());
-        Ok(Self {
-            shared: Arc::new(Shared {
-                tree,
-                runtime,
-                directory,
-                name,
-                state,
-                changed,
-            }),
-        })
+        let shared = Arc::new(Shared {
+            tree,
+            runtime,
+            directory,
+            name,
+            gather,
+            state,
+            changed,
+        });
+        retire_when_idle(&shared)?;
+        Ok(Self { shared })
+    }
+
+    /// Syncs the tree and removes what is left of the journal: afterwards others may do with the
+    /// tree what they like, and no replay undoes it.
+    pub(super) fn close(&self) {
+        let shared = &self.shared;
+        let mut state = lock(&shared.state);
+        while state.leading {
+            state = wait(&shared.changed, state);
+        }
+        shared.end_segment(&mut state);
+        while state.retiring {
+            state = wait(&shared.changed, state);
+        }
     }
 
     /// Promises `operations`: when this returns they are durable, and the caller does them in the
@@ -177,6 +201,7 @@ impl Journal {
             state = wait(&shared.changed, state);
         }
         state.asked += 1;
+        state.last_asked = shared.runtime.clock.monotonic();
         let number = state.asked;
         Entry::Promise {
             number,
@@ -205,7 +230,7 @@ impl Journal {
         let Some(errno) = failed else {
             return Ok(promise);
         };
-        // Nothing of it can be found in a segment, so there is nothing to take back.
+        // It was cut off its segment again, so there is nothing to take back.
         promise.keep();
         let kind = match errno {
             Errno::NOSPC | Errno::DQUOT => ErrorKind::Full,
@@ -219,7 +244,16 @@ impl Shared {
     /// Writes and syncs everything that waits, for all who do.
     fn lead<'a>(self: &'a Arc<Self>, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         state.leading = true;
-        let bytes = std::mem::take(&mut state.pending);
+        if !self.gather.is_zero() {
+            drop(state);
+            std::thread::sleep(self.gather);
+            state = lock(&self.state);
+        }
+        let mut bytes = std::mem::take(&mut state.pending);
+        let taken_back = std::mem::take(&mut state.taken_back);
+        for number in &taken_back {
+            Entry::TakenBack { number: *number }.append_to(&mut bytes);
+        }
         let (settled, asked) = (state.settled, state.asked);
         let segment = state.segment.take();
         let sequence = state.segments;
@@ -233,19 +267,19 @@ impl Shared {
         state.settled = asked;
         state.segments += u64::from(began);
         if let Err(errno) = outcome {
+            state.taken_back.extend(taken_back);
             state
                 .failed
                 .extend((settled + 1..=asked).map(|number| (number, errno)));
         }
-        match segment {
-            // After a failed write or sync nothing more goes into the segment; once the tree is
-            // synced it is not needed, and a full disk gets its space back.
-            Some(segment) if outcome.is_err() || segment.bytes() >= SEGMENT_BYTES => {
-                let undone = std::mem::take(&mut state.undone);
-                state.full.push_back((segment, undone));
-                self.retire_in_background(&mut state);
+        if let Some(segment) = segment {
+            let ended = outcome.is_err() || segment.bytes() >= SEGMENT_BYTES;
+            state.segment = Some(segment);
+            if ended {
+                // After a failure nothing more goes into it; once the tree is synced it is not
+                // needed, and a full disk gets its space back.
+                self.end_segment(&mut state);
             }
-            segment => state.segment = segment,
         }
         self.changed.notify_all();
         state
@@ -286,30 +320,67 @@ impl Shared {
         })
     }
 
-    /// Has full segments worked off by a thread of their own, in their order.
-    fn retire_in_background(self: &Arc<Self>, state: &mut State) {
-        if state.retiring {
+    /// Lets nothing more go into the current segment, and has it worked off by a thread of its own
+    /// after those before it.
+    fn end_segment(self: &Arc<Self>, state: &mut State) {
+        if let Some(segment) = state.segment.take() {
+            let undone = std::mem::take(&mut state.undone);
+            state.full.push_back((segment, undone));
+        }
+        if state.retiring || state.full.is_empty() {
             return;
         }
-        state.retiring = true;
         let shared = Arc::clone(self);
-        std::thread::spawn(move || {
-            let mut state = lock(&shared.state);
-            while let Some((segment, undone)) = state.full.pop_front() {
-                drop(state);
-                undone.wait_for_none();
-                if let Err(error) = segment.retire(&shared.tree) {
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        "a segment of the journal is left to the next process"
-                    );
-                }
-                state = lock(&shared.state);
-                shared.changed.notify_all();
-            }
-            state.retiring = false;
-        });
+        let retiring = std::thread::Builder::new().name("journal".to_owned());
+        match retiring.spawn(move || shared.retire_all()) {
+            Ok(_) => state.retiring = true,
+            // Tried again with the next segment; until then these are kept.
+            Err(error) => tracing::error!(%error, "cannot start a thread to retire the journal"),
+        }
     }
+
+    fn retire_all(&self) {
+        let mut state = lock(&self.state);
+        while let Some((segment, undone)) = state.full.pop_front() {
+            let in_doubt = state.in_doubt;
+            drop(state);
+            undone.wait_for_none();
+            let retired = segment.retire(&self.tree, in_doubt);
+            state = lock(&self.state);
+            if let Err(error) = retired {
+                state.in_doubt = true;
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(
+                    error,
+                    "a segment of the journal is left to the next process"
+                );
+            }
+            self.changed.notify_all();
+        }
+        state.retiring = false;
+        self.changed.notify_all();
+    }
+}
+
+/// Ends a segment that nothing was added to for a while. What it promises is then no longer done
+/// again after a power cut, when others may have deleted it long ago.
+fn retire_when_idle(shared: &Arc<Shared>) -> Result<()> {
+    let (weak, directory) = (Arc::downgrade(shared), shared.directory.clone());
+    let idle = std::thread::Builder::new()
+        .name("journal idle".to_owned())
+        .spawn(move || {
+            loop {
+                std::thread::sleep(IDLE / 5);
+                let Some(shared) = weak.upgrade() else { return };
+                let now = shared.runtime.clock.monotonic();
+                let mut state = lock(&shared.state);
+                if !state.leading && now.saturating_sub(state.last_asked) >= IDLE {
+                    shared.end_segment(&mut state);
+                }
+            }
+        });
+    idle.map(drop)
+        .map_err(|error| Error::from_io(NAME, &directory, error))
 }
 
 /// Locks, also when somebody panicked: what is behind these locks is whole between any two lines.

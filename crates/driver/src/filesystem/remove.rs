@@ -1,5 +1,6 @@
 //! Deleting: one value, or a directory with all below it, without following a link.
 
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
@@ -59,8 +60,8 @@ pub(super) fn remove_at(directory: BorrowedFd<'_>, name: &str) -> Result<(), Err
 
 /// Walks with a stack of its own, so that a deep tree cannot exhaust the thread's.
 fn remove_tree(directory: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
-    let mut stack: Vec<(OwnedFd, String)> =
-        vec![(open_directory(directory, name)?, name.to_owned())];
+    let name = CString::new(name).map_err(|_| Errno::INVAL)?;
+    let mut stack: Vec<(OwnedFd, CString)> = vec![(open_directory(directory, &name)?, name)];
     while let Some((current, _)) = stack.last() {
         match first_directory_after_unlinking_files(current)? {
             Some(below) => {
@@ -86,7 +87,7 @@ fn remove_tree(directory: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
     Ok(())
 }
 
-fn first_directory_after_unlinking_files(directory: &OwnedFd) -> Result<Option<String>, Errno> {
+fn first_directory_after_unlinking_files(directory: &OwnedFd) -> Result<Option<CString>, Errno> {
     for entry in Dir::read_from(directory)? {
         let entry = entry?;
         let name = entry.file_name();
@@ -96,7 +97,7 @@ fn first_directory_after_unlinking_files(directory: &OwnedFd) -> Result<Option<S
         match rustix::fs::unlinkat(directory, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(Errno::ISDIR | Errno::PERM) => {
-                return Ok(Some(name.to_string_lossy().into_owned()));
+                return Ok(Some(name.to_owned()));
             }
             Err(errno) => return Err(errno),
         }
@@ -104,7 +105,7 @@ fn first_directory_after_unlinking_files(directory: &OwnedFd) -> Result<Option<S
     Ok(None)
 }
 
-fn open_directory(parent: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Errno> {
+fn open_directory(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(parent, name, flags, Mode::empty())
 }

@@ -41,6 +41,13 @@ impl Tree {
                 .recursive(true)
                 .mode(0o700)
                 .create(root)?;
+            // With the root gone, all that it holds is gone.
+            for parent in std::path::absolute(root)?.ancestors().skip(1) {
+                // What may not be opened was not made here.
+                std::fs::File::open(parent)
+                    .and_then(|parent| parent.sync_all())
+                    .ok();
+            }
         }
         let root = rustix::fs::open(
             root,

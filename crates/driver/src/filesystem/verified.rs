@@ -143,7 +143,9 @@ fn write_side_file(directory: BorrowedFd<'_>, record: &[u8]) -> Result<(), Errno
     let temporary = "wharfinger.0000000000000000.tmp";
     let flags =
         OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(directory, temporary, flags, Mode::from_raw_mode(0o644))?;
+    // As private as the directory that it is in.
+    let mode = rustix::fs::fstat(directory)?.st_mode & 0o666;
+    let file = rustix::fs::openat(directory, temporary, flags, Mode::from_raw_mode(mode))?;
     std::fs::File::from(file)
         .write_all(record)
         .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;

@@ -62,6 +62,7 @@ async fn a_checkpoint_covers_whole_parts_and_a_close_the_tail_too() {
     let resume = Resume {
         at: Some(23),
         state: closed.state.clone(),
+        found: None,
     };
     let mut ingest = driver.resume(&path("up/data"), resume).await.unwrap();
     ingest.append(vec!["def".into()]).await.unwrap();
@@ -79,6 +80,7 @@ async fn a_state_is_good_until_the_next_close() {
     let resume = |state: &Option<Bytes>| Resume {
         at: None,
         state: state.clone(),
+        found: None,
     };
     let mut ingest = driver
         .resume(&path("up/data"), resume(&first.state))
@@ -139,7 +141,14 @@ async fn a_state_of_another_upload_or_of_no_meaning_is_refused() {
 impl Memory {
     async fn resume_state(&self, state: Option<Bytes>) -> ErrorKind {
         let result = self
-            .resume(&path("up/data"), Resume { at: None, state })
+            .resume(
+                &path("up/data"),
+                Resume {
+                    at: None,
+                    state,
+                    found: None,
+                },
+            )
             .await;
         result.unwrap_err().kind()
     }

@@ -172,6 +172,7 @@ async fn a_cut_append_breaks_the_handle_and_can_be_resumed_from_before() {
     let resume = Resume {
         at: Some(closed.offset),
         state: closed.state,
+        found: None,
     };
     let mut ingest = faulty.resume(&path("up/data"), resume).await.unwrap();
     ingest.append(vec![" again".into()]).await.unwrap();
@@ -202,6 +203,7 @@ async fn over_parts_a_failed_append_can_be_resumed_from_before_too() {
         let resume = Resume {
             at: Some(closed.offset),
             state: closed.state,
+            found: None,
         };
         let ingest = faulty.resume(&path("up/data"), resume).await.unwrap();
         assert_eq!(ingest.offset(), 5);

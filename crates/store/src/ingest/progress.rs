@@ -166,22 +166,14 @@ impl Progress {
         point: Option<SavePoint>,
     ) -> driver::Result<Option<SavePoint>> {
         if to == 0 {
-            let mut ingest = context.driver.begin(&Target::Staged(paths.data())).await?;
-            ingest.abort().await?;
-            return Ok(None);
+            return empty(context, paths).await.map(|()| None);
         }
-        let state = point.as_ref().and_then(|point| point.driver.clone());
-        match context
-            .driver
-            .resume(
-                &paths.data(),
-                Resume {
-                    at: Some(to),
-                    state,
-                },
-            )
-            .await
-        {
+        let resume = Resume {
+            at: Some(to),
+            state: point.as_ref().and_then(|point| point.driver.clone()),
+            found: None,
+        };
+        match context.driver.resume(&paths.data(), resume).await {
             Ok(mut ingest) => {
                 let closed = ingest.close().await?;
                 Ok(point.map(|point| SavePoint {
@@ -193,6 +185,25 @@ impl Progress {
             Err(error) if error.kind() == DriverErrorKind::NotFound => Ok(point),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// Removes the data of an ingest, unless somebody else has it open.
+async fn empty(context: &IngestContext, paths: &IngestPaths) -> driver::Result<()> {
+    let driver = &context.driver;
+    let opened = if driver.capabilities().staged_is_visible {
+        let start = Resume {
+            at: Some(0),
+            ..Resume::default()
+        };
+        driver.resume(&paths.data(), start).await
+    } else {
+        driver.begin(&Target::Staged(paths.data())).await
+    };
+    match opened {
+        Ok(mut ingest) => ingest.abort().await,
+        Err(error) if error.kind() == DriverErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

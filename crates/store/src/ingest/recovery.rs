@@ -3,8 +3,9 @@
 //! Three witnesses may be there: the data, our marker, and the state that Distribution saves at the
 //! end of each of its requests. What is believed of them:
 //!
-//! - Our marker's `latest` while the machine that wrote it runs. After a power cut only `synced`:
-//!   what came later may be there as zeros, so the data is cut back to it.
+//! - Our marker's `latest` in the boot of the machine that wrote it. After a power cut only
+//!   `synced`: what came later may be there as zeros, so the data is cut back to it. On another
+//!   machine that shares the storage, too, only `synced`; there the rest is read back.
 //! - A foreign state only at exactly the data's size: Distribution saves one after a crash whose
 //!   name tells less than it covers, and only its own rule of the exact size never meets it. And
 //!   only one written since this machine booted, since it may have outlived what it covers.
@@ -36,6 +37,8 @@ pub(super) struct Plan {
     pub(super) rehashed: bool,
     /// Whether what lies beyond `at`, data and states, has to go first.
     pub(super) cut: bool,
+    /// How long the data is; `None` when there is none to be seen.
+    pub(super) found: Option<u64>,
 }
 
 impl Plan {
@@ -49,6 +52,7 @@ impl Plan {
             acknowledged: None,
             rehashed: false,
             cut: false,
+            found: None,
         }
     }
 }
@@ -74,7 +78,7 @@ pub(super) async fn plan(context: &IngestContext, paths: &IngestPaths) -> Result
         return Ok(marker.map_or_else(Plan::fresh, |marker| without_data(context, marker)));
     };
     let foreign = foreign_state(context, paths, size).await?;
-    Ok(match marker {
+    let plan = match marker {
         Some(marker) => with_marker(context, marker, size, foreign),
         None => Plan {
             at: size,
@@ -83,6 +87,10 @@ pub(super) async fn plan(context: &IngestContext, paths: &IngestPaths) -> Result
             hashed: foreign.unwrap_or_else(|| nothing(Algorithm::Sha256)),
             ..Plan::fresh()
         },
+    };
+    Ok(Plan {
+        found: Some(size),
+        ..plan
     })
 }
 
@@ -98,6 +106,7 @@ fn from_latest(marker: Marker, size: Option<u64>) -> Plan {
         acknowledged,
         rehashed: marker.rehashed,
         cut: false,
+        found: None,
     }
 }
 
@@ -118,7 +127,7 @@ fn with_marker(
 ) -> Plan {
     if let Some(latest) = &marker.latest
         && latest.offset() == size
-        && !lost_power(context, &marker)
+        && same_boot(context, &marker)
     {
         return from_latest(marker, Some(size));
     }
@@ -137,6 +146,7 @@ fn with_marker(
             acknowledged: Some(size),
             rehashed: false,
             cut: false,
+            found: None,
         };
     }
     if lost_power(context, &marker) {
@@ -153,27 +163,35 @@ fn with_marker(
         };
     }
     // What lies behind the save points is bytes that arrived; what is short of them was cut off by
-    // somebody else.
-    marker.latest.take_if(|latest| latest.offset() > size);
+    // somebody else. What another machine has not synced it may have lost: that is read back.
+    let acknowledged = marker.latest.as_ref().map(SavePoint::offset);
+    let whole = same_boot(context, &marker);
+    marker
+        .latest
+        .take_if(|latest| latest.offset() > size || !whole);
     marker.synced.take_if(|synced| synced.offset() > size);
-    if let (Some(latest), Some(synced)) = (&marker.latest, &marker.synced)
-        && synced.offset() > latest.offset()
-    {
-        let acknowledged = Some(latest.offset());
-        return Plan {
-            acknowledged,
-            hashed: synced.clone(),
-            ..from_latest(marker, Some(size))
-        };
+    let furthest = match (&marker.latest, &marker.synced) {
+        (Some(latest), Some(synced)) if synced.offset() > latest.offset() => Some(synced.clone()),
+        _ => None,
+    };
+    let plan = from_latest(marker, Some(size));
+    Plan {
+        acknowledged,
+        hashed: furthest.unwrap_or(plan.hashed),
+        ..plan
     }
-    from_latest(marker, Some(size))
 }
 
-/// Whether the machine that wrote the marker has lost what it had not synced. Another machine that
-/// shares the directory may have, too; that one's bytes are read back, not believed.
+/// Whether what the marker says of unsynced bytes still holds: nobody has lost power since.
+fn same_boot(context: &IngestContext, marker: &Marker) -> bool {
+    let host = &context.runtime.host;
+    marker.boot == host.boot() && !host.boot().is_empty()
+}
+
+/// Whether the machine that wrote the marker is this one, and has lost what it had not synced.
 fn lost_power(context: &IngestContext, marker: &Marker) -> bool {
     let host = &context.runtime.host;
-    marker.host == host.machine() && (marker.boot != host.boot() || host.boot().is_empty())
+    !same_boot(context, marker) && marker.host == host.machine() && !host.machine().is_empty()
 }
 
 async fn read_marker(context: &IngestContext, paths: &IngestPaths) -> Result<Option<Marker>> {

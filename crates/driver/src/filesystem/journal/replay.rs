@@ -24,10 +24,13 @@ use super::super::tree::Tree;
 use super::super::write::is_temporary_of;
 use super::super::{DIRECTORY, Inner, MOST_JOURNALLED_BYTES, NAME, READ};
 use super::format::{Entry, Operation, parse};
-use super::segment::remove_segment;
+use super::segment::{call_suspect, is_suspect, remove_segment};
 
 /// 1,000 segments are asked for at once; each process has a few.
 const LIST_PAGE: usize = 1000;
+
+/// 60 s: nobody takes longer to write the header of a segment.
+const BEGINNING: Duration = Duration::from_secs(60);
 
 /// 10 ms: by so much may the time of a file lag behind the clock.
 const CLOCK_TICK: Duration = Duration::from_millis(10);
@@ -48,46 +51,73 @@ enum Wanted {
 }
 
 /// Deals with every segment that nobody holds.
-pub(super) fn settle_the_dead(inner: &Inner, directory: &DriverPath) -> Result<()> {
-    let segments = match inner.list_page(directory, None, LIST_PAGE) {
-        Ok(page) => page.entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
+pub(in crate::filesystem) fn settle_the_dead(inner: &Inner, directory: &DriverPath) -> Result<()> {
     let (mut to_sync, mut to_replay) = (Vec::new(), Vec::new());
-    for entry in segments {
-        let Ok(path) = directory.join(&entry.name) else {
-            continue;
-        };
+    for path in segments(inner, directory)? {
         let Some((lock, bytes)) = read_unless_held(inner, &path)? else {
             continue;
         };
         let dead = Dead { path, lock, bytes };
-        if dead.died_alone(inner) {
-            to_sync.push(dead)
-        } else {
+        if dead.needs_a_look(inner) {
             to_replay.push(dead)
+        } else {
+            to_sync.push(dead)
         }
     }
     if !to_replay.is_empty() {
-        let wanted = wanted(&to_replay);
-        tracing::info!(
-            segments = to_replay.len(),
-            paths = wanted.len(),
-            "replaying the journal"
-        );
-        for (path, wanted) in &wanted {
-            repair(inner, path, wanted)?;
-        }
-        let synced = inner.tree.sync_all();
-        synced.map_err(|errno| Error::with_source(ErrorKind::Unsynced, NAME, directory, errno))?;
-        for dead in &to_replay {
-            remove_temporaries(&inner.tree, dead);
-            remove_segment(&inner.tree, &dead.path)?;
-        }
+        replay(inner, directory, &to_replay)?;
     }
     if !to_sync.is_empty() {
         sync_in_background(inner, to_sync);
+    }
+    Ok(())
+}
+
+fn segments(inner: &Inner, directory: &DriverPath) -> Result<Vec<DriverPath>> {
+    let mut names: Vec<String> = Vec::new();
+    loop {
+        let page = match inner.list_page(directory, names.last().map(String::as_str), LIST_PAGE) {
+            Ok(page) => page,
+            Err(error) if error.kind() == ErrorKind::NotFound => break,
+            Err(error) => return Err(error),
+        };
+        names.extend(page.entries.into_iter().map(|entry| entry.name));
+        if !page.more {
+            break;
+        }
+    }
+    Ok(names
+        .iter()
+        .filter_map(|name| directory.join(name).ok())
+        .collect())
+}
+
+/// Goes through what was promised. What cannot be put right stops nothing else: it is told, and
+/// tried again by the next process.
+fn replay(inner: &Inner, directory: &DriverPath, dead: &[Dead]) -> Result<()> {
+    let wanted = wanted(dead);
+    tracing::info!(
+        segments = dead.len(),
+        paths = wanted.len(),
+        "replaying the journal"
+    );
+    let mut left = 0;
+    for (path, wanted) in &wanted {
+        if let Err(error) = repair(inner, path, wanted) {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "cannot put right what the journal promises");
+            left += 1;
+        }
+    }
+    let synced = inner.tree.sync_all();
+    synced.map_err(|errno| Error::with_source(ErrorKind::Unsynced, NAME, directory, errno))?;
+    for dead in dead {
+        remove_temporaries(&inner.tree, dead);
+        if left == 0 {
+            remove_segment(&inner.tree, &dead.path)?;
+        } else {
+            call_suspect(&inner.tree, &dead.path)?;
+        }
     }
     Ok(())
 }
@@ -101,15 +131,13 @@ struct Dead {
 }
 
 impl Dead {
-    /// Whether the machine runs since before its writer died. A segment without a header was never
-    /// promised in, and so has nothing that a machine could have lost.
-    fn died_alone(&self, inner: &Inner) -> bool {
-        let host = &inner.runtime.host;
-        parse(&self.bytes).is_none_or(|parsed| {
-            parsed.machine == host.machine()
-                && parsed.boot == host.boot()
-                && !host.boot().is_empty()
-        })
+    /// Whether what it promises has to be compared with the tree: the machine has booted since, or
+    /// may have lost it in another way. Boots have names that no two share. A segment without a
+    /// header was never promised in.
+    fn needs_a_look(&self, inner: &Inner) -> bool {
+        let boot = inner.runtime.host.boot();
+        is_suspect(&self.path)
+            || parse(&self.bytes).is_some_and(|parsed| parsed.boot != boot || boot.is_empty())
     }
 
     /// The process that wrote it.
@@ -200,7 +228,23 @@ fn read_unless_held(inner: &Inner, path: &DriverPath) -> Result<Option<(File, Ve
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)
         .map_err(|error| Error::from_io(NAME, path, error))?;
+    if parse(&bytes).is_none() && is_young(inner, &file, path)? {
+        // Somebody is just beginning it.
+        return Ok(None);
+    }
     Ok(Some((file, bytes)))
+}
+
+fn is_young(inner: &Inner, file: &File, path: &DriverPath) -> Result<bool> {
+    let modified = file.metadata().and_then(|metadata| metadata.modified());
+    let modified = modified.map_err(|error| Error::from_io(NAME, path, error))?;
+    let age = inner
+        .runtime
+        .clock
+        .now()
+        .duration_since(modified)
+        .unwrap_or_default();
+    Ok(age < BEGINNING)
 }
 
 /// Goes through all promises in their order: those of one process as it numbered them, those of
@@ -308,16 +352,12 @@ fn repair(inner: &Inner, path: &DriverPath, wanted: &Wanted) -> Result<()> {
         (Wanted::Nothing { .. }, Some(_)) => inner.remove_now(path),
         (
             Wanted::Value {
-                bytes,
-                verified,
-                written,
-                earlier,
+                bytes, verified, ..
             },
             there,
         ) => {
             if let Some((there, file)) = there
-                && (there.kind == EntryKind::Directory
-                    || is_fine(path, file, &there, bytes, *written, earlier)?)
+                && is_fine(path, file, &there, wanted)?
             {
                 return Ok(());
             }
@@ -331,21 +371,30 @@ fn repair(inner: &Inner, path: &DriverPath, wanted: &Wanted) -> Result<()> {
 }
 
 /// Whether what lies there is what was promised, or somebody's later write.
-fn is_fine(
-    path: &DriverPath,
-    file: File,
-    there: &Metadata,
-    promised: &Bytes,
-    written: SystemTime,
-    earlier: &[Bytes],
-) -> Result<bool> {
+fn is_fine(path: &DriverPath, file: File, there: &Metadata, wanted: &Wanted) -> Result<bool> {
+    let Wanted::Value {
+        bytes,
+        verified,
+        written,
+        earlier,
+    } = wanted
+    else {
+        return Ok(false);
+    };
+    let surely_younger = there.modified > *written + CLOCK_TICK;
+    if there.kind == EntryKind::Directory {
+        return Ok(surely_younger);
+    }
     let mut found = Vec::new();
     let read = file.take(MOST_JOURNALLED_BYTES + 1).read_to_end(&mut found);
     read.map_err(|error| Error::from_io(NAME, path, error))?;
+    if found == *bytes || *verified {
+        // Verified bytes are what their name says, and nobody has others for it.
+        return Ok(found == *bytes);
+    }
     // A power cut leaves nothing, zeros, the beginning of what was written, or what was there before.
-    let left_over = found.iter().all(|byte| *byte == 0)
-        || promised.starts_with(&found)
-        || earlier.iter().any(|earlier| *earlier == found);
-    let younger = there.modified + CLOCK_TICK > written;
-    Ok(found == *promised || (younger && !left_over))
+    let torn = found.iter().all(|byte| *byte == 0) || bytes.starts_with(&found);
+    let before = !surely_younger && earlier.iter().any(|earlier| *earlier == found);
+    let younger = there.modified + CLOCK_TICK > *written;
+    Ok(younger && !torn && !before)
 }

@@ -36,20 +36,39 @@ impl Segment {
             path: path.clone(),
             end: 0,
         };
-        segment
-            .append(header)
-            .map_err(|errno| Error::with_source(ErrorKind::Unsynced, NAME, path, errno))?;
-        DurableDirectories::default().sync_way_to(tree, path)?;
-        Ok(segment)
+        let begun = segment.begin(tree, header);
+        if begun.is_err() {
+            // Nobody was promised anything in it, and a full disk wants its file back.
+            remove_segment(tree, path).ok();
+        }
+        begun.map(|()| segment)
     }
 
-    /// Appends `bytes`, and makes them durable.
+    fn begin(&mut self, tree: &Tree, header: &[u8]) -> Result<()> {
+        self.append(header).map_err(|errno| {
+            let kind = match errno {
+                Errno::NOSPC | Errno::DQUOT => ErrorKind::Full,
+                _ => ErrorKind::Unsynced,
+            };
+            Error::with_source(kind, NAME, &self.path, errno)
+        })?;
+        DurableDirectories::default().sync_way_to(tree, &self.path)
+    }
+
+    /// Appends `bytes`, and makes them durable. After a failure nothing of them is left, as far as
+    /// the disk lets us say so, and nothing more may be appended.
     pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), Errno> {
-        let written = self.file.write_all_at(bytes, self.end);
-        written.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-        rustix::fs::fdatasync(&self.file)?;
-        self.end += bytes.len() as u64;
-        Ok(())
+        let written = self
+            .file
+            .write_all_at(bytes, self.end)
+            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+            .and_then(|()| rustix::fs::fdatasync(&self.file));
+        match written {
+            Ok(()) => self.end += bytes.len() as u64,
+            // Else a replay might do what was answered with an error.
+            Err(_) => drop(self.file.set_len(self.end)),
+        }
+        written
     }
 
     /// How many bytes were promised.
@@ -58,18 +77,42 @@ impl Segment {
     }
 
     /// Removes the segment once everything that it promised is durable in the tree. When that
-    /// cannot be made sure, the segment stays for the next process.
-    pub(super) fn retire(self, tree: &Tree) -> Result<()> {
-        tree.sync_all()
-            .map_err(|errno| errno_at(&self.path, errno))?;
-        remove_segment(tree, &self.path)
+    /// cannot be made sure, or is in doubt since an earlier sync has failed, the segment stays and
+    /// its name says so: the next process goes through it whether the machine has booted or not.
+    pub(super) fn retire(self, tree: &Tree, in_doubt: bool) -> Result<()> {
+        let synced = tree.sync_all().map_err(|errno| errno_at(&self.path, errno));
+        if synced.is_err() || in_doubt {
+            call_suspect(tree, &self.path)?;
+        } else {
+            remove_segment(tree, &self.path)?;
+        }
+        synced
     }
+}
+
+/// What the name of a segment ends with whose promises have to be looked at one by one.
+const SUSPECT: &str = ".suspect";
+
+/// Tells whether a segment is to be gone through in any case.
+pub(super) fn is_suspect(path: &DriverPath) -> bool {
+    path.name().ends_with(SUSPECT)
+}
+
+/// Has a segment gone through by the next process in any case.
+pub(super) fn call_suspect(tree: &Tree, path: &DriverPath) -> Result<()> {
+    if is_suspect(path) {
+        return Ok(());
+    }
+    let directory = tree.parent_of(path)?;
+    let name = format!("{}{SUSPECT}", path.name());
+    rustix::fs::renameat(&directory, path.name(), &directory, name)
+        .map_err(|errno| errno_at(path, errno))
 }
 
 /// Removes a segment that is not needed any more.
 pub(super) fn remove_segment(tree: &Tree, path: &DriverPath) -> Result<()> {
     let directory = tree.parent_of(path)?;
-    // Unsynced: found again after a power cut, it is replayed and changes nothing.
+    // Unsynced: when it is found again after a power cut, nothing else was lost since.
     remove::remove_at(std::os::fd::AsFd::as_fd(&directory), path.name())
         .map_err(|errno| errno_at(path, errno))
 }
