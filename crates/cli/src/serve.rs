@@ -19,6 +19,9 @@ use crate::config::{CacheConfig, DriverConfig, Durability, ServeConfig, Verify};
 /// `maxthreads` of a file may only make it fewer.
 const MOST_THREADS: usize = 16;
 
+/// 5 ms: how long a small write may wait for others with `durability: group`.
+const GATHER: Duration = Duration::from_millis(5);
+
 /// 2 s: threads that a burst has made do not stay.
 const THREAD_KEEP_ALIVE: Duration = Duration::from_secs(2);
 
@@ -123,10 +126,11 @@ fn filesystem(
     let mut options = FilesystemOptions::new(root);
     options.followed = wharfinger_store::followed();
     options.journal = Some(wharfinger_store::journal());
-    options.sync = match durability {
-        Durability::Full | Durability::Group => true,
-        Durability::None => false,
-    };
+    match durability {
+        Durability::Full => {}
+        Durability::Group => options.gather = GATHER,
+        Durability::None => options.sync = false,
+    }
     Filesystem::open(options, runtime.clone())
         .with_context(|| format!("cannot open the storage directory {}", root.display()))
 }

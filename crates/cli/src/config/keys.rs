@@ -46,7 +46,8 @@ pub(crate) static KEYS: &[Row] = &[
     key(
         "storage.filesystem.maxthreads",
         Integer(i64::MIN),
-        "How many calls run at once. Less than 25 is raised to 25, as in Distribution, with a warning.",
+        "How many calls may wait for the disk at once. There are never more than 16, so that it only \
+         stands here for Distribution's sake. Less than 25 is raised to 25, as there, with a warning.",
     )
     .default("100"),
     key("storage.inmemory", Driver, "Keeps the content in memory: all is lost at exit."),

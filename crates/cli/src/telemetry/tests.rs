@@ -21,6 +21,15 @@ impl Write for Sink {
 
 /// Runs `body` with a log and returns what it wrote, without the time at the start of each line.
 fn written(level: LogLevel, format: LogFormat, body: impl FnOnce()) -> String {
+    written_with(level, format, true, body)
+}
+
+fn written_with(
+    level: LogLevel,
+    format: LogFormat,
+    access_log: bool,
+    body: impl FnOnce(),
+) -> String {
     let sink = Sink::default();
     let fields = serde_json::json!({"service": "registry", "zone": 7});
     let Value::Object(fields) = fields else {
@@ -30,7 +39,7 @@ fn written(level: LogLevel, format: LogFormat, body: impl FnOnce()) -> String {
         level,
         format,
         fields,
-        access_log: true,
+        access_log,
     };
     let writer = sink.clone();
     tracing::subscriber::with_default(subscriber(&config, move || writer.clone()), body);
@@ -97,4 +106,21 @@ fn the_level_decides_what_is_written() {
     assert_eq!(lines(LogLevel::Warn), 1);
     assert_eq!(lines(LogLevel::Info), 2);
     assert_eq!(lines(LogLevel::Debug), 3);
+}
+
+#[test]
+fn the_access_log_has_a_switch_of_its_own() {
+    let request = || {
+        info!(target: wharfinger_server::ACCESS_LOG, status = 200, "answered");
+        info!("something else");
+    };
+    let lines = |level, access| {
+        written_with(level, LogFormat::Text, access, request)
+            .lines()
+            .count()
+    };
+    assert_eq!(lines(LogLevel::Error, true), 1, "whatever the level");
+    assert_eq!(lines(LogLevel::Error, false), 0);
+    assert_eq!(lines(LogLevel::Info, true), 2);
+    assert_eq!(lines(LogLevel::Debug, false), 1);
 }
