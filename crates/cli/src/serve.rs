@@ -1,6 +1,7 @@
 //! The composition root: from settings to a running registry.
 
 use std::future::Future;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,22 +36,26 @@ pub(crate) fn serve(config: ServeConfig) -> anyhow::Result<()> {
         DriverConfig::Filesystem { max_threads, .. } => (*max_threads).min(MOST_THREADS),
         DriverConfig::Memory => MOST_THREADS,
     };
-    let runtime = Runtime::new(threads);
-    // This comes first: it makes ./wharfinger-data, for its owner alone.
-    let secret = config.http.secret.obtain(&*runtime.entropy)?;
-    tokio::runtime::Builder::new_multi_thread()
+    // This thread accepts connections; workers serve them.
+    let home = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         // One more, for the name service.
         .max_blocking_threads(threads + 1)
         .thread_keep_alive(THREAD_KEEP_ALIVE)
         .build()
-        .context("cannot start the threads")?
-        .block_on(run(config, runtime, secret))
+        .context("cannot start the main thread")?;
+    let workers = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let runtime = Runtime::new(threads)
+        .with_workers(workers, home.handle().clone())
+        .context("cannot start the threads")?;
+    // This comes first: it makes ./wharfinger-data, for its owner alone.
+    let secret = config.http.secret.obtain(&*runtime.entropy)?;
+    home.block_on(run(config, runtime, secret))
 }
 
 async fn run(config: ServeConfig, runtime: Runtime, secret: Secret<Vec<u8>>) -> anyhow::Result<()> {
     let signals = Signals::install()?;
-    let driver = driver(&config, &runtime)?;
+    let (driver, filesystem) = driver(&config, &runtime)?;
     let cache = config
         .storage
         .cache
@@ -91,6 +96,10 @@ async fn run(config: ServeConfig, runtime: Runtime, secret: Secret<Vec<u8>>) -> 
         // What cut requests had sent of their uploads is being saved.
         runtime.tasks.shut_down();
         runtime.tasks.ended().await;
+        if let Some(filesystem) = filesystem {
+            // The next process finds nothing to go through.
+            filesystem.close().await;
+        }
     };
     tokio::select! {
         () = ended => tracing::info!("ended"),
@@ -99,23 +108,25 @@ async fn run(config: ServeConfig, runtime: Runtime, secret: Secret<Vec<u8>>) -> 
     Ok(())
 }
 
-fn driver(config: &ServeConfig, runtime: &Runtime) -> anyhow::Result<Arc<dyn Driver>> {
-    let driver: Arc<dyn Driver> = match &config.storage.driver {
+/// Opens the storage; a filesystem also as itself, to be closed.
+fn driver(
+    config: &ServeConfig,
+    runtime: &Runtime,
+) -> anyhow::Result<(Arc<dyn Driver>, Option<Filesystem>)> {
+    let (driver, filesystem): (Arc<dyn Driver>, _) = match &config.storage.driver {
         DriverConfig::Filesystem { root, .. } => {
             warn_unless_durable(config.durability);
-            Arc::new(filesystem(root, config.durability, runtime)?)
+            let filesystem = filesystem(root, config.durability, runtime)?;
+            (Arc::new(filesystem.clone()), Some(filesystem))
         }
         DriverConfig::Memory => {
             tracing::warn!("storage in memory: everything is lost when the process ends");
-            Arc::new(Memory::new())
+            (Arc::new(Memory::new()), None)
         }
     };
     let metrics = Arc::new(DriverMetrics::new());
-    Ok(Arc::new(Observed::new(
-        driver,
-        metrics,
-        Arc::clone(&runtime.clock),
-    )))
+    let observed = Observed::new(driver, metrics, Arc::clone(&runtime.clock));
+    Ok((Arc::new(observed), filesystem))
 }
 
 fn filesystem(

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tracing::Span;
 
@@ -12,6 +13,8 @@ use tracing::Span;
 #[derive(Debug, Clone)]
 pub struct BlockingPool {
     permits: Arc<Semaphore>,
+    /// Whose threads to use; by default the caller's.
+    home: Option<Handle>,
 }
 
 impl BlockingPool {
@@ -20,6 +23,15 @@ impl BlockingPool {
     pub fn new(limit: usize) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(limit.max(1))),
+            home: None,
+        }
+    }
+
+    /// Has every call run on the threads of `home`.
+    pub(crate) fn at(self, home: Handle) -> Self {
+        Self {
+            home: Some(home),
+            ..self
         }
     }
 
@@ -42,12 +54,15 @@ impl BlockingPool {
             .await
             .expect("the semaphore is never closed");
         let span = Span::current();
-        #[expect(clippy::disallowed_methods, reason = "this is the bounded pool itself")]
-        let task = tokio::task::spawn_blocking(move || {
+        let call = move || {
             let result = span.in_scope(call);
             drop(permit);
             result
-        });
+        };
+        let task = match &self.home {
+            Some(home) => home.spawn_blocking(call),
+            None => Handle::current().spawn_blocking(call),
+        };
         match task.await {
             Ok(result) => result,
             Err(error) => std::panic::resume_unwind(error.into_panic()),

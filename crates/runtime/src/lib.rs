@@ -24,6 +24,7 @@ mod entropy;
 mod host;
 mod secret;
 mod tasks;
+mod workers;
 
 pub use blocking::BlockingPool;
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -32,7 +33,10 @@ pub use host::Host;
 pub use secret::Secret;
 pub use tasks::Tasks;
 
+use std::io;
 use std::sync::Arc;
+
+use tokio::runtime::Handle;
 
 /// The bundle that long-running code is given: one clock, one source of randomness, one set of
 /// tasks, one bounded pool for calls that block.
@@ -61,5 +65,18 @@ impl Runtime {
             blocking: BlockingPool::new(blocking_threads),
             host: Host::detect(),
         }
+    }
+
+    /// Gives the process `workers` threads for [`Tasks::spawn_apart`]. Blocking calls run in the one
+    /// pool of `home` then, wherever they are asked for.
+    ///
+    /// # Errors
+    /// Fails when the system has no more threads. Give up, or ask for fewer.
+    pub fn with_workers(self, workers: usize, home: Handle) -> io::Result<Self> {
+        Ok(Self {
+            tasks: Tasks::over(workers::Workers::start(workers)?),
+            blocking: self.blocking.at(home),
+            ..self
+        })
     }
 }

@@ -7,11 +7,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
+use crate::workers::Workers;
+
 /// The set of tasks of a process: each is tracked until it ends, and all are asked to end by one token.
 #[derive(Debug, Clone, Default)]
 pub struct Tasks {
     tracker: TaskTracker,
     shutdown: CancellationToken,
+    workers: Option<Workers>,
 }
 
 impl Tasks {
@@ -21,13 +24,39 @@ impl Tasks {
         Self::default()
     }
 
-    /// Starts `task` in the caller's span. It goes on when the handle is dropped.
+    /// Makes an empty set with threads for [`Tasks::spawn_apart`].
+    pub(crate) fn over(workers: Workers) -> Self {
+        Self {
+            workers: Some(workers),
+            ..Self::default()
+        }
+    }
+
+    /// Starts `task` in the caller's span and on the caller's thread or pool. It goes on when the
+    /// handle is dropped.
     pub fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
         self.tracker.spawn(task.in_current_span())
+    }
+
+    /// Starts `task`, such as the service of a connection, on the thread that has the fewest of
+    /// these; all that it spawns stays there. Where the set has no threads of its own it is as
+    /// [`Tasks::spawn`].
+    pub fn spawn_apart<F>(&self, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        match &self.workers {
+            Some(workers) => {
+                let (worker, task) = workers.place(task);
+                self.tracker.spawn_on(task.in_current_span(), worker)
+            }
+            None => self.spawn(task),
+        }
     }
 
     /// Completes once [`Tasks::shut_down`] was called; long-running tasks select on it.

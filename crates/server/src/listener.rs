@@ -86,8 +86,21 @@ impl Connections {
     }
 
     /// Serves one connection to its end.
-    async fn serve(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
+    async fn serve(
+        &self,
+        stream: std::net::TcpStream,
+        peer: SocketAddr,
+        permit: OwnedSemaphorePermit,
+    ) {
         let app = &self.app;
+        // It is waited for where it is served, not where it was accepted.
+        let stream = match TcpStream::from_std(stream) {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::warn!(%peer, %error, "cannot serve a connection");
+                return;
+            }
+        };
         // In a box: a connection that waits for its next request holds no room for it.
         let service = service_fn(move |request| Box::pin(serve(Arc::clone(app), peer, request)));
         let io = TokioIo::new(Lingering::new(stream));
@@ -120,12 +133,17 @@ pub(crate) async fn accept(connections: Arc<Connections>, listener: TcpListener)
             .expect("the semaphore is never closed");
         match listener.accept().await {
             Ok((stream, peer)) => {
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%peer, %error, "connection is gone already");
-                }
+                let prepared = stream.set_nodelay(true).and_then(|()| stream.into_std());
+                let stream = match prepared {
+                    Ok(stream) => stream,
+                    Err(error) => {
+                        tracing::debug!(%peer, %error, "connection is gone already");
+                        continue;
+                    }
+                };
                 let connections = Arc::clone(&connections);
                 let tasks = connections.app.runtime.tasks.clone();
-                tasks.spawn(async move { connections.serve(stream, peer, permit).await });
+                tasks.spawn_apart(async move { connections.serve(stream, peer, permit).await });
             }
             Err(error) => {
                 drop(permit);
