@@ -169,7 +169,9 @@ macro_rules! driver_conformance {
                     a_large_value_of_odd_pieces_is_whole
                     an_append_of_very_many_pieces_is_whole
                     an_empty_ingest_makes_an_empty_value
-                    reset_forgets_what_was_appended
+                    rewinding_to_the_start_forgets_what_was_appended
+                    rewinding_to_a_point_drops_what_came_later
+                    rewinding_needs_the_bytes_to_be_there
                     what_is_read_back_is_what_was_appended
                     an_aborted_ingest_is_gone
                     a_dropped_final_ingest_leaves_nothing
@@ -187,7 +189,6 @@ macro_rules! driver_conformance {
                     beyond_the_end_is_invalid
                     nothing_to_resume_is_not_found
                     one_handle_at_a_time
-                    what_was_found_has_to_be_there_still
                     closing_and_dropping_let_others_in
                     a_committed_ingest_cannot_be_resumed
                     many_small_sessions_make_one_value

@@ -103,6 +103,8 @@ pub struct Capabilities {
     pub resume_anywhere: bool,
     /// What an ingest holds is a value at its path already before the commit, so others can read it there.
     pub staged_is_visible: bool,
+    /// Asking costs a round trip, so that it pays to remember what was told.
+    pub remote: bool,
 }
 
 /// What kind of thing lies at a path.

@@ -263,6 +263,7 @@ impl Driver for Filesystem {
             directories: true,
             resume_anywhere: true,
             staged_is_visible: true,
+            remote: false,
         }
     }
 

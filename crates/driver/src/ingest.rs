@@ -26,10 +26,6 @@ pub struct Resume {
     /// The driver's state that came with that offset, from [`Checkpoint::state`]. A driver that
     /// gives none needs none.
     pub state: Option<Bytes>,
-    /// How long the caller has found the data to be. When it has another length by now, somebody
-    /// has written to it since, and resuming fails with `Busy`. A driver whose ingests nobody can
-    /// see may leave this alone.
-    pub found: Option<u64>,
 }
 
 /// A point that an ingest can be resumed from.
@@ -39,6 +35,14 @@ pub struct Checkpoint {
     pub offset: u64,
     /// What the driver needs to find them again; opaque to everyone else.
     pub state: Option<Bytes>,
+}
+
+impl Checkpoint {
+    /// The point at which nothing was appended yet.
+    pub const START: Self = Self {
+        offset: 0,
+        state: None,
+    };
 }
 
 /// How an ingest becomes a value.
@@ -74,8 +78,10 @@ impl Commit {
 /// - Nothing is visible at the destination before [`Ingest::commit`], and then all of it.
 /// - At most one handle is open on a staged ingest, in this process, and where the driver can
 ///   tell, anywhere.
-/// - After a failed [`Ingest::append`], [`Ingest::reset`] or [`Ingest::commit`] that does not say
-///   otherwise, the handle is broken: it takes only `close` and `abort`.
+/// - After a failed [`Ingest::append`], [`Ingest::rewind`] or [`Ingest::commit`] that does not say
+///   otherwise, the handle is broken: it takes only `rewind`, `close` and `abort`.
+/// - After a call that was dropped before it returned, it takes only `close` and `abort`; the
+///   lock is given up when what was under way has ended.
 /// - Dropping the handle gives up the lock and leaves what the last checkpoint or close covered;
 ///   more may be there.
 #[async_trait]
@@ -91,8 +97,14 @@ pub trait Ingest: Debug + Send + Sync {
     /// the handle and may be driven while more is appended. It may cover less than was asked for.
     fn checkpoint(&mut self) -> BoxFuture<'static, Result<Checkpoint>>;
 
-    /// Goes back to offset 0.
-    async fn reset(&mut self) -> Result<()>;
+    /// Goes back to `point`: to [`Checkpoint::START`], to one that an earlier checkpoint or close
+    /// gave, or, with [`crate::Capabilities::resume_anywhere`], to any offset that was reached. What
+    /// came later is dropped, and a broken handle is whole again.
+    ///
+    /// Fails with `NotFound`, and changes nothing, when the bytes are no longer where they were
+    /// staged, since a commit has moved or somebody has deleted them; with `Invalid` when `point`
+    /// is not such a point, and with `Broken` when the handle was closed or aborted.
+    async fn rewind(&mut self, point: &Checkpoint) -> Result<()>;
 
     /// Reads back what was appended. Only a staged ingest can.
     async fn read_back(&mut self, range: ReadRange) -> Result<ReadStream>;

@@ -117,6 +117,7 @@ impl Driver for Memory {
             directories: false,
             resume_anywhere: !self.options.s3_like,
             staged_is_visible: false,
+            remote: self.options.s3_like,
         }
     }
 

@@ -30,8 +30,8 @@ pub enum Method {
     Append,
     /// [`crate::Ingest::checkpoint`]
     Checkpoint,
-    /// [`crate::Ingest::reset`]
-    Reset,
+    /// [`crate::Ingest::rewind`]
+    Rewind,
     /// [`crate::Ingest::read_back`]
     ReadBack,
     /// [`crate::Ingest::commit`]
@@ -58,7 +58,7 @@ impl Method {
         Self::Redirect,
         Self::Append,
         Self::Checkpoint,
-        Self::Reset,
+        Self::Rewind,
         Self::ReadBack,
         Self::Commit,
         Self::Close,
@@ -82,7 +82,7 @@ impl Method {
             Self::Redirect => "redirect",
             Self::Append => "append",
             Self::Checkpoint => "checkpoint",
-            Self::Reset => "reset",
+            Self::Rewind => "rewind",
             Self::ReadBack => "read_back",
             Self::Commit => "commit",
             Self::Close => "close",

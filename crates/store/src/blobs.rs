@@ -19,9 +19,11 @@ use wharfinger_driver::{
 use wharfinger_oci::Digest;
 use wharfinger_runtime::Runtime;
 
+use crate::cache::{CachedDescriptor, DescriptorCache};
 use crate::error::{Error, ErrorKind, Result, or_unknown};
 use crate::layout;
 
+pub(crate) use self::verify::hash_on;
 use self::verify::{VerificationQueue, hash_of, verifying};
 
 /// When bytes at rest are hashed again.
@@ -54,9 +56,12 @@ const MOST_DAMAGED: usize = 4096;
 #[derive(Debug, Clone)]
 pub(crate) struct Blobs {
     driver: Arc<dyn Driver>,
+    /// Remembers sizes, where asking for one costs a round trip.
+    cache: Option<Arc<dyn DescriptorCache>>,
     policy: VerifyPolicy,
     damaged: Arc<Damaged>,
     queue: VerificationQueue,
+    runtime: Runtime,
 }
 
 /// Blobs that were found damaged, in the version that was.
@@ -87,12 +92,20 @@ pub(crate) struct OpenBlob {
 }
 
 impl Blobs {
-    pub(crate) fn new(driver: Arc<dyn Driver>, policy: VerifyPolicy, runtime: Runtime) -> Self {
+    pub(crate) fn new(
+        driver: Arc<dyn Driver>,
+        cache: Option<Arc<dyn DescriptorCache>>,
+        policy: VerifyPolicy,
+        runtime: Runtime,
+    ) -> Self {
+        let cache = cache.filter(|_| driver.capabilities().remote);
         Self {
             driver,
+            cache,
             policy,
             damaged: Arc::default(),
-            queue: VerificationQueue::new(runtime),
+            queue: VerificationQueue::new(runtime.clone()),
+            runtime,
         }
     }
 
@@ -103,11 +116,38 @@ impl Blobs {
         let found = found.map_err(|error| Error::storage(format!("blob {digest}"), error))?;
         let there = found.filter(|metadata| self.plausible(digest, metadata));
         if let Some(metadata) = &there
-            && !self.trusts(metadata)
+            && self.policy == VerifyPolicy::Changed
+            && !metadata.verified
         {
             self.queue_verification(*digest);
         }
         Ok(there)
+    }
+
+    /// Returns the blob's length, or `None` when it is not there. Where asking costs a round trip
+    /// the answer may be from a cache, and older than the loss of the bytes.
+    pub(crate) async fn size(&self, digest: &Digest) -> Result<Option<u64>> {
+        if let Some(cache) = &self.cache
+            && let Some(known) = cache.stat(None, digest).await
+        {
+            return Ok(Some(known.size_bytes));
+        }
+        let size_bytes = self.stat(digest).await?.map(|found| found.size_bytes);
+        if let Some(cache) = &self.cache
+            && let Some(size_bytes) = size_bytes
+        {
+            let digest = *digest;
+            let descriptor = CachedDescriptor { digest, size_bytes };
+            cache.set(None, &digest, descriptor).await;
+        }
+        Ok(size_bytes)
+    }
+
+    /// Has the next one who asks for it look at the bytes.
+    async fn forget(&self, digest: &Digest) {
+        if let Some(cache) = &self.cache {
+            cache.clear(None, digest).await;
+        }
     }
 
     /// Whether what lies there can be the blob at all.
@@ -159,7 +199,8 @@ impl Blobs {
             Err(error) => return Err(storage(error)),
         };
         let metadata = stream.metadata;
-        let computed = hash_of(digest.algorithm(), stream.bytes)
+        let pool = &self.runtime.blocking;
+        let computed = hash_of(digest.algorithm(), stream.bytes, pool)
             .await
             .map_err(storage)?;
         if computed == *digest {
@@ -167,9 +208,14 @@ impl Blobs {
             Ok(Soundness::Sound)
         } else {
             tracing::error!(%digest, %computed, "a blob at rest is damaged");
-            self.damaged.note(digest, &metadata);
+            self.note_damaged(digest, &metadata).await;
             Ok(Soundness::Damaged)
         }
+    }
+
+    async fn note_damaged(&self, digest: &Digest, metadata: &Metadata) {
+        self.damaged.note(digest, metadata);
+        self.forget(digest).await;
     }
 
     async fn note_verified(&self, digest: &Digest, metadata: &Metadata) {
@@ -192,12 +238,23 @@ impl Blobs {
 
     /// Opens the blob, or returns `None` when it is not there. A stream of the whole blob whose
     /// bytes turn out to be wrong ends in an error before its last piece.
-    pub(crate) async fn read(&self, digest: &Digest, range: ReadRange) -> Result<Option<OpenBlob>> {
+    ///
+    /// `asked` is the digest that it was asked for by: another one where the same bytes were linked
+    /// under a second algorithm, and then nobody has noted that they have it.
+    pub(crate) async fn read(
+        &self,
+        digest: &Digest,
+        range: ReadRange,
+        asked: &Digest,
+    ) -> Result<Option<OpenBlob>> {
         let path = layout::blob_data(digest);
         let subject = format!("blob {digest}");
         let stream = match self.driver.read(&path, range).await {
             Ok(stream) => stream,
-            Err(error) if error.kind() == DriverErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == DriverErrorKind::NotFound => {
+                self.forget(digest).await;
+                return Ok(None);
+            }
             // A directory lies there, or the range begins beyond the end.
             Err(error) if error.kind() == DriverErrorKind::Invalid => return Ok(None),
             Err(error) => return Err(Error::storage(subject, error)),
@@ -208,7 +265,9 @@ impl Blobs {
         }
         let whole = stream.length == metadata.size_bytes;
         let size_bytes = metadata.size_bytes;
-        let bytes = if self.trusts(&metadata) {
+        let bytes = if asked != digest && whole {
+            verifying(*asked, stream.bytes, |_| std::future::ready(()))
+        } else if self.trusts(&metadata) {
             stream
                 .bytes
                 .map(move |piece| piece.map_err(|error| Error::storage(&subject, error)))
@@ -220,7 +279,7 @@ impl Blobs {
                 if sound {
                     this.note_verified(&digest, &metadata).await;
                 } else {
-                    this.damaged.note(&digest, &metadata);
+                    this.note_damaged(&digest, &metadata).await;
                 }
             })
         } else {
@@ -246,14 +305,21 @@ impl Blobs {
         unknown: ErrorKind,
     ) -> Result<Bytes> {
         let path = layout::blob_data(digest);
-        let read = self.driver.get(&path, limit_bytes).await;
-        let bytes = or_unknown(read, unknown, || format!("blob {digest}"))?;
+        let subject = || format!("blob {digest}");
+        let bytes = match self.driver.get(&path, limit_bytes).await {
+            Err(error) if error.kind() == DriverErrorKind::TooLarge => Bytes::new(),
+            read => or_unknown(read, unknown.clone(), subject)?,
+        };
         let computed = Digest::of(digest.algorithm(), &bytes);
         if computed == *digest {
             return Ok(bytes);
         }
         tracing::error!(%digest, %computed, "a blob at rest is damaged");
-        Err(Error::new(ErrorKind::Damaged, format!("blob {digest}")))
+        // Noted, so that pushing the right bytes replaces it even where its record still matches.
+        if let Ok(Some(metadata)) = self.driver.find(&path).await {
+            self.note_damaged(digest, &metadata).await;
+        }
+        Err(Error::new(unknown, subject()))
     }
 
     /// The write that puts a small blob in its place.

@@ -88,6 +88,11 @@ impl<'a> Walk<'a> {
             if let Some(level) = self.stack.last_mut() {
                 level.last = Some(component.to_owned());
             }
+            let length = name.len() + 1 + component.len();
+            if component.starts_with('_') || length > RepositoryName::MAX_LENGTH {
+                // Nothing below has a name that is listed.
+                return;
+            }
             if !name.is_empty() {
                 name.push('/');
             }

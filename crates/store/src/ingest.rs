@@ -22,7 +22,7 @@ use std::time::SystemTime;
 use tokio::sync::Semaphore;
 use wharfinger_driver::{
     self as driver, Driver, DriverExt as _, DriverPath, Durability, EntryKind,
-    ErrorKind as DriverErrorKind, Resume, Target,
+    ErrorKind as DriverErrorKind, Metadata, Resume, Target,
 };
 use wharfinger_oci::{Digest, UploadId};
 use wharfinger_runtime::{Runtime, Secret};
@@ -33,7 +33,7 @@ use crate::layout::{self, IngestPaths};
 use crate::links::LinkSet;
 
 use self::marker::Marker;
-use self::recovery::{Plan, nothing};
+use self::recovery::Plan;
 
 /// What every ingest of a store shares.
 #[derive(Debug)]
@@ -61,6 +61,33 @@ impl IngestContext {
             secret,
             budget: Arc::new(Semaphore::new(pipeline::LARGE_BATCHES)),
         }
+    }
+
+    /// Returns our marker of an ingest; what is none of ours counts as none.
+    async fn read_marker(&self, paths: &IngestPaths) -> Result<Option<Marker>> {
+        let path = paths.marker();
+        let bytes = match self.driver.get(&path, marker::MOST_MARKER_BYTES).await {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                return match error.kind() {
+                    DriverErrorKind::NotFound | DriverErrorKind::TooLarge => Ok(None),
+                    _ => Err(Error::storage(path.to_string(), error)),
+                };
+            }
+        };
+        Ok(Marker::parse(&self.secret, &paths.directory, &bytes))
+    }
+
+    /// Writes our marker of an ingest. One that tells of what outlives a power cut does so itself.
+    async fn write_marker(&self, paths: &IngestPaths, marker: &Marker) -> driver::Result<()> {
+        let durability = match marker.synced {
+            Some(_) => Durability::Apart,
+            None => Durability::Scratch,
+        };
+        let bytes = marker.print(&self.secret, &paths.directory);
+        self.driver
+            .put_one(&paths.marker(), bytes, durability)
+            .await
     }
 }
 
@@ -153,12 +180,23 @@ impl IngestSet {
     /// Fails with `UploadUnknown` when there is none.
     pub async fn status(&self, id: &UploadId) -> Result<IngestStatus> {
         let started_at = self.started_at(id).await?;
-        let plan = recovery::plan(&self.context, &self.paths(id)).await?;
+        let paths = self.paths(id);
+        let data = self.data(&paths).await?;
+        let plan = recovery::plan(&self.context, &paths, data.as_ref()).await?;
         Ok(IngestStatus {
             id: id.clone(),
             offset: plan.at,
             started_at,
         })
+    }
+
+    /// Returns what is seen of the data of an ingest; `None` when there is nothing to be seen.
+    async fn data(&self, paths: &IngestPaths) -> Result<Option<Metadata>> {
+        if !self.context.driver.capabilities().staged_is_visible {
+            return Ok(None);
+        }
+        let data = self.context.driver.find(&paths.data()).await;
+        data.map_err(|error| Error::storage(paths.directory.to_string(), error))
     }
 
     /// Opens an ingest for writing.
@@ -169,74 +207,98 @@ impl IngestSet {
     pub async fn open(&self, id: &UploadId, purpose: Purpose) -> Result<IngestWriter> {
         let started_at = self.started_at(id).await?;
         let paths = self.paths(id);
-        let mut plan = recovery::plan(&self.context, &paths).await?;
-        if let Purpose::Finish { offset } = purpose
-            && offset < plan.at
-            && offset == plan.acknowledged.unwrap_or(0)
-        {
-            self.go_back(&mut plan, &paths, offset).await?;
+        let (mut plan, ingest) = self.lock(&paths).await?;
+        if let Purpose::Finish { offset } = purpose {
+            plan.go_back_to(offset);
         }
-        if plan.cut {
-            let keep = (plan.hashed.offset() == plan.at).then_some(&plan.hashed);
-            progress::drop_states_beyond(&self.context, &paths, plan.at, keep).await?;
-        }
-        let subject = || format!("upload {id}");
-        let ingest = self
-            .open_data(&paths, &plan, purpose)
-            .await
-            .map_err(|error| match error.kind() {
-                DriverErrorKind::NotFound => Self::unknown(id),
-                _ => Error::storage(subject(), error),
-            })?;
+        let storage = |error| Error::storage(format!("upload {id}"), error);
+        let ingest = match (ingest, purpose) {
+            (Some(mut ingest), _) => {
+                if plan.cut {
+                    let marker = Marker {
+                        latest: (plan.hashed.offset() == plan.at).then(|| plan.hashed.clone()),
+                        synced: plan.synced.clone(),
+                        readings: plan.readings.clone(),
+                        ..Marker::of(&self.context.runtime.host)
+                    };
+                    progress::drop_states_beyond(&self.context, &paths, plan.at, &marker).await?;
+                    ingest.rewind(&plan.point()).await.map_err(storage)?;
+                }
+                Some(ingest)
+            }
+            (None, _) if plan.at == 0 => Some(self.begin(id, &paths).await?),
+            // A finish that was cut short has moved the data, and another finish may go on there.
+            (None, Purpose::Finish { .. }) => None,
+            (None, Purpose::Append) => return Err(Self::unknown(id)),
+        };
         IngestWriter::staged(self, id, paths, started_at, plan, ingest).await
     }
 
-    /// Opens the data of an ingest; `None` when a finish that was cut short has moved it, and
-    /// another finish may go on there.
-    async fn open_data(
+    /// Takes the lock of an ingest, if it has any data, and decides where to go on. Whatever is
+    /// looked at is looked at under the lock: ahead of it somebody else may be writing.
+    async fn lock(&self, paths: &IngestPaths) -> Result<(Plan, Option<Box<dyn driver::Ingest>>)> {
+        let context = &*self.context;
+        let busy = || Error::new(ErrorKind::UploadBusy, paths.directory.to_string());
+        if context.driver.capabilities().staged_is_visible {
+            let ingest = self.resume(paths, Resume::default()).await?;
+            let data = self.data(paths).await?;
+            let seen = data.as_ref().map(|data| data.size_bytes);
+            if ingest
+                .as_ref()
+                .is_some_and(|ingest| Some(ingest.offset()) != seen)
+            {
+                // A foreign node, which knows of no locks, is writing.
+                return Err(busy());
+            }
+            let data = data.filter(|_| ingest.is_some());
+            let plan = recovery::plan(context, paths, data.as_ref()).await?;
+            return Ok((plan, ingest));
+        }
+        // Only the marker tells where to go on; so it is read again under the lock.
+        let plan = recovery::plan(context, paths, None).await?;
+        if plan.at == 0 {
+            return Ok((plan, None));
+        }
+        let point = plan.point();
+        let resume = Resume {
+            at: Some(point.offset),
+            state: point.state.clone(),
+        };
+        let ingest = self.resume(paths, resume).await?;
+        if ingest.is_some() && recovery::plan(context, paths, None).await?.point() != point {
+            return Err(busy());
+        }
+        Ok((plan, ingest))
+    }
+
+    /// Opens the data of an ingest; `None` when there is none.
+    async fn resume(
         &self,
         paths: &IngestPaths,
-        plan: &Plan,
-        purpose: Purpose,
-    ) -> driver::Result<Option<Box<dyn driver::Ingest>>> {
-        let driver = &self.context.driver;
-        if plan.at == 0 && plan.found.is_none() {
-            return driver.begin(&Target::Staged(paths.data())).await.map(Some);
+        resume: Resume,
+    ) -> Result<Option<Box<dyn driver::Ingest>>> {
+        match self.context.driver.resume(&paths.data(), resume).await {
+            Ok(ingest) => Ok(Some(ingest)),
+            Err(error) if error.kind() == DriverErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::storage(paths.directory.to_string(), error)),
         }
-        let resume = Resume {
-            at: Some(plan.at),
-            state: plan.hashed.driver.clone(),
-            found: plan.found,
-        };
-        match (driver.resume(&paths.data(), resume).await, purpose) {
-            (Err(error), Purpose::Finish { .. }) if error.kind() == DriverErrorKind::NotFound => {
-                Ok(None)
+    }
+
+    /// Begins the data of an ingest that has none yet.
+    async fn begin(&self, id: &UploadId, paths: &IngestPaths) -> Result<Box<dyn driver::Ingest>> {
+        let storage = |error| Error::storage(format!("upload {id}"), error);
+        let target = Target::Staged(paths.data());
+        let ingest = self.context.driver.begin(&target).await.map_err(storage)?;
+        if let Err(error) = self.started_at(id).await {
+            if *error.kind() == ErrorKind::UploadUnknown {
+                // Removed since we looked: what was begun in its place must not stay.
+                progress::remove(&self.context, paths)
+                    .await
+                    .map_err(storage)?;
             }
-            (resumed, _) => resumed.map(Some),
+            return Err(error);
         }
-    }
-
-    /// Goes back to where the last answered request has ended.
-    async fn go_back(&self, plan: &mut Plan, paths: &IngestPaths, offset: u64) -> Result<()> {
-        let acknowledged = match self.marker(paths).await? {
-            Some(Marker {
-                latest: Some(latest),
-                ..
-            }) if latest.offset() == offset => latest,
-            _ if offset == 0 => nothing(plan.hashed.hasher.algorithm()),
-            _ => return Ok(()),
-        };
-        plan.at = offset;
-        plan.synced.take_if(|synced| synced.offset() > offset);
-        plan.hashed = acknowledged;
-        plan.cut = true;
-        Ok(())
-    }
-
-    async fn marker(&self, paths: &IngestPaths) -> Result<Option<Marker>> {
-        let bytes = self.context.driver.find_small(&paths.marker()).await;
-        let bytes = bytes.map_err(|error| Error::storage(paths.directory.to_string(), error))?;
-        Ok(bytes.and_then(|bytes| Marker::parse(&self.context.secret, &paths.directory, &bytes)))
+        Ok(ingest)
     }
 
     /// Opens an ingest that is written in one go to where its digest says. Unless it is committed,

@@ -3,12 +3,61 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use wharfinger_driver::{Driver, DriverExt as _, DriverPath, Durability, Put};
 use wharfinger_oci::Digest;
+use wharfinger_runtime::Clock;
 
 use crate::error::{Error, Result};
+
+/// 20 ms: a link that was written longer ago than two ticks of a file system's clock is not just
+/// being written.
+const YOUNG: Duration = Duration::from_millis(20);
+
+/// 2 ms: a hundred times as long as writing a link takes.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// 20 looks at a link that is no digest and young, and then it counts as none.
+const LOOKS: usize = 20;
+
+/// Reads links, wherever they lie.
+#[derive(Debug, Clone)]
+pub(crate) struct Links {
+    pub(crate) driver: Arc<dyn Driver>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Links {
+    /// Reads the link at `path`, or returns `None` when there is none.
+    ///
+    /// Distribution 2.8 rewrites a link in place, and for a moment it is empty or short. One that was
+    /// just written is looked at again until it is whole; one that stays so counts as none.
+    pub(crate) async fn read(&self, path: &DriverPath) -> Result<Option<Digest>> {
+        let storage = |error| Error::storage(format!("link {path}"), error);
+        for _ in 0..LOOKS {
+            let content = self.driver.find_small(path).await.map_err(storage)?;
+            let Some(content) = content else {
+                return Ok(None);
+            };
+            if let Some(digest) = parse_link(&content) {
+                return Ok(Some(digest));
+            }
+            let metadata = self.driver.find(path).await.map_err(storage)?;
+            let Some(metadata) = metadata else {
+                return Ok(None);
+            };
+            let age = self.clock.now().duration_since(metadata.modified);
+            if age.is_ok_and(|age| age > YOUNG) {
+                break;
+            }
+            self.clock.sleep(PAUSE).await;
+        }
+        tracing::warn!(%path, "a link does not hold a digest, and counts as missing");
+        Ok(None)
+    }
+}
 
 /// Where the link to a digest lies.
 type PathOf = dyn Fn(&Digest) -> DriverPath + Send + Sync;
@@ -16,14 +65,14 @@ type PathOf = dyn Fn(&Digest) -> DriverPath + Send + Sync;
 /// A set of links.
 #[derive(Clone)]
 pub(crate) struct LinkSet {
-    driver: Arc<dyn Driver>,
+    links: Links,
     path_of: Arc<PathOf>,
 }
 
 impl fmt::Debug for LinkSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LinkSet")
-            .field("driver", &self.driver.name())
+            .field("links", &self.links)
             .finish_non_exhaustive()
     }
 }
@@ -31,11 +80,11 @@ impl fmt::Debug for LinkSet {
 impl LinkSet {
     /// The set whose links lie where `path_of` says.
     pub(crate) fn new(
-        driver: Arc<dyn Driver>,
+        links: Links,
         path_of: impl Fn(&Digest) -> DriverPath + Send + Sync + 'static,
     ) -> Self {
         Self {
-            driver,
+            links,
             path_of: Arc::new(path_of),
         }
     }
@@ -44,21 +93,24 @@ impl LinkSet {
     /// another digest only where Distribution has linked the same bytes under a second algorithm.
     pub(crate) async fn resolve(&self, digest: &Digest) -> Result<Option<Digest>> {
         let path = (self.path_of)(digest);
-        read_link(&*self.driver, &path).await
-    }
-
-    /// Tells whether the link to `digest` is there, without reading it.
-    pub(crate) async fn contains(&self, digest: &Digest) -> Result<bool> {
-        let path = (self.path_of)(digest);
-        let found = self.driver.find(&path).await;
-        Ok(found
-            .map_err(|error| Error::storage(format!("link {path}"), error))?
-            .is_some())
+        let named = self.links.read(&path).await?;
+        if let Some(named) = named.filter(|named| named != digest)
+            && named.algorithm() == digest.algorithm()
+        {
+            tracing::error!(%path, %named, "a link names another digest than its own, and counts as missing");
+            return Ok(None);
+        }
+        Ok(named)
     }
 
     /// The write that links `digest`.
     pub(crate) fn link(&self, digest: &Digest) -> Put {
-        Put::replace((self.path_of)(digest), link_content(digest))
+        self.link_to(digest, digest)
+    }
+
+    /// The write that links `digest` to bytes that lie under `canonical`.
+    pub(crate) fn link_to(&self, digest: &Digest, canonical: &Digest) -> Put {
+        Put::replace((self.path_of)(digest), link_content(canonical))
     }
 
     /// Removes the link to `digest`, and tells whether it was there. The directory stays, as
@@ -66,6 +118,7 @@ impl LinkSet {
     pub(crate) async fn unlink(&self, digest: &Digest) -> Result<bool> {
         let path = (self.path_of)(digest);
         let removed = self
+            .links
             .driver
             .delete_if_there(&path, Durability::Durable)
             .await;
@@ -78,23 +131,9 @@ pub(crate) fn link_content(digest: &Digest) -> Bytes {
     digest.to_string().into()
 }
 
-/// Reads a link. A foreign writer that rewrites links in place leaves one empty for a moment, so an
-/// empty link counts as none.
-pub(crate) async fn read_link(driver: &dyn Driver, path: &DriverPath) -> Result<Option<Digest>> {
-    let content = driver.find_small(path).await;
-    let content = content.map_err(|error| Error::storage(format!("link {path}"), error))?;
-    Ok(content.and_then(|content| parse_link(path, &content)))
-}
-
-fn parse_link(path: &DriverPath, content: &[u8]) -> Option<Digest> {
-    let text = std::str::from_utf8(content)
-        .unwrap_or_default()
-        .trim_end_matches(['\r', '\n']);
-    let parsed = text.parse().ok();
-    if parsed.is_none() {
-        tracing::warn!(%path, "a link does not hold a digest, and counts as missing");
-    }
-    parsed
+fn parse_link(content: &[u8]) -> Option<Digest> {
+    let text = std::str::from_utf8(content).ok()?;
+    text.trim_end_matches(['\r', '\n']).parse().ok()
 }
 
 #[cfg(test)]
@@ -104,16 +143,12 @@ mod tests {
 
     #[test]
     fn a_newline_at_the_end_is_tolerated_and_anything_else_is_no_link() {
-        let path: DriverPath = "link".parse().unwrap();
         let digest = Digest::of(Algorithm::Sha256, b"x");
-        assert_eq!(parse_link(&path, &link_content(&digest)), Some(digest));
-        assert_eq!(
-            parse_link(&path, format!("{digest}\n").as_bytes()),
-            Some(digest)
-        );
+        assert_eq!(parse_link(&link_content(&digest)), Some(digest));
+        assert_eq!(parse_link(format!("{digest}\n").as_bytes()), Some(digest));
         for bad in ["", "\n", "sha256:", "../../etc/passwd", "sha256:abc"] {
-            assert_eq!(parse_link(&path, bad.as_bytes()), None, "{bad:?}");
+            assert_eq!(parse_link(bad.as_bytes()), None, "{bad:?}");
         }
-        assert_eq!(parse_link(&path, &[0xff, 0xfe]), None);
+        assert_eq!(parse_link(&[0xff, 0xfe]), None);
     }
 }

@@ -1,5 +1,7 @@
 //! Manifests of a repository, and the tags that point at them.
 
+use std::collections::HashSet;
+
 use wharfinger_driver::{Durability, Put};
 use wharfinger_oci::{
     Algorithm, Descriptor, Digest, MAX_MANIFEST_BYTES, Manifest, Reference, Tag, media,
@@ -50,6 +52,10 @@ impl Repository {
                 ErrorKind::ManifestUnknown,
             )
             .await?;
+        if canonical != digest && Digest::of(digest.algorithm(), &bytes) != digest {
+            tracing::error!(%digest, %canonical, repository = %self.name, "a link leads to the manifest of another digest");
+            return Err(unknown());
+        }
         let manifest = Manifest::parse_stored(bytes).map_err(|error| {
             tracing::warn!(%digest, repository = %self.name, %error, "what lies there is no manifest that is served");
             unknown()
@@ -97,9 +103,10 @@ impl Repository {
             }
         }
         writes.push(self.revisions().link(&digest));
+        let _turn = self.shared.tag_locks.manifest(&self.name, &digest).await;
         if let Reference::Tag(tag) = reference {
             writes.extend(self.tag_set().point(tag, &digest));
-            let _turn = self.shared.tag_locks.lock(&self.name).await;
+            let _turn = self.shared.tag_locks.tag(&self.name, tag).await;
             self.write(&writes).await.map_err(storage)?;
         } else {
             self.write(&writes).await.map_err(storage)?;
@@ -113,9 +120,11 @@ impl Repository {
 
     /// Looks for everything that the manifest refers to, in the storage and not in a cache.
     async fn check_references(&self, manifest: &Manifest) -> Result<()> {
-        let mut missing = Vec::new();
+        let (mut missing, mut seen) = (Vec::new(), HashSet::new());
         for descriptor in manifest.references() {
-            if !self.has(descriptor).await? && !missing.contains(&descriptor.digest) {
+            // Looking at what the system has cached never waits, and others want the thread, too.
+            tokio::task::consume_budget().await;
+            if !self.has(descriptor).await? && seen.insert(descriptor.digest) {
                 missing.push(descriptor.digest);
             }
         }
@@ -129,13 +138,14 @@ impl Repository {
     }
 
     async fn has(&self, descriptor: &Descriptor) -> Result<bool> {
-        if media::is_nondistributable(&descriptor.media_type) && !descriptor.urls.is_empty() {
+        let is_elsewhere = |url: &String| url.starts_with("https://") || url.starts_with("http://");
+        if media::is_nondistributable(&descriptor.media_type)
+            && descriptor.urls.iter().any(is_elsewhere)
+        {
             // Whoever pulls it fetches it from there; nobody pushes it.
             return Ok(true);
         }
-        let of_manifest =
-            media::is_manifest(&descriptor.media_type) || media::is_index(&descriptor.media_type);
-        let links = if of_manifest {
+        let links = if media::is_manifest(&descriptor.media_type) {
             self.revisions()
         } else {
             self.layers()
@@ -163,6 +173,8 @@ impl Repository {
                 format!("manifest {digest} in {}", self.name),
             )
         };
+        // Until it is gone nobody points another tag at it.
+        let _turn = self.shared.tag_locks.manifest(&self.name, digest).await;
         let canonical = self
             .revisions()
             .resolve(digest)
@@ -170,11 +182,11 @@ impl Repository {
             .ok_or_else(unknown)?;
         let tags = self.tag_set();
         let mut removed = Vec::new();
-        for tag in tags.pointing_at(digest).await? {
-            let _turn = self.shared.tag_locks.lock(&self.name).await;
+        for tag in tags.pointing_at(&[*digest, canonical]).await? {
+            let _turn = self.shared.tag_locks.tag(&self.name, &tag).await;
             // Somebody may have moved it since it was found.
             match tags.resolve(&tag).await {
-                Ok(target) if target == *digest => {
+                Ok(target) if target == *digest || target == canonical => {
                     tags.remove(&tag).await?;
                     removed.push(tag);
                 }
@@ -198,7 +210,7 @@ impl Repository {
     /// # Errors
     /// Fails with `TagUnknown` when there is no such tag.
     pub async fn delete_tag(&self, tag: &Tag) -> Result<Digest> {
-        let _turn = self.shared.tag_locks.lock(&self.name).await;
+        let _turn = self.shared.tag_locks.tag(&self.name, tag).await;
         let digest = self.tag_set().resolve(tag).await?;
         self.tag_set().remove(tag).await?;
         Ok(digest)

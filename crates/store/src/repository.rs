@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
-use wharfinger_driver::{DriverExt as _, Durability, ReadRange};
+use wharfinger_driver::{Durability, ReadRange};
 use wharfinger_oci::{Digest, RepositoryName};
 
 use crate::blobs::Soundness;
-use crate::cache::CachedDescriptor;
+use crate::catalog;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::IngestSet;
 use crate::layout;
@@ -70,7 +70,7 @@ impl Repository {
     /// The links to its blobs.
     pub(crate) fn layers(&self) -> LinkSet {
         let name = self.name.clone();
-        LinkSet::new(Arc::clone(&self.shared.driver), move |digest| {
+        LinkSet::new(self.shared.links.clone(), move |digest| {
             layout::layer_link(&name, digest)
         })
     }
@@ -78,13 +78,13 @@ impl Repository {
     /// The links to its manifests.
     pub(crate) fn revisions(&self) -> LinkSet {
         let name = self.name.clone();
-        LinkSet::new(Arc::clone(&self.shared.driver), move |digest| {
+        LinkSet::new(self.shared.links.clone(), move |digest| {
             layout::revision_link(&name, digest)
         })
     }
 
     pub(crate) fn tag_set(&self) -> Tags {
-        Tags::new(Arc::clone(&self.shared.driver), self.name.clone())
+        Tags::new(self.shared.links.clone(), self.name.clone())
     }
 
     /// Returns its uploads.
@@ -105,32 +105,9 @@ impl Repository {
     }
 
     /// Returns the digest that the bytes of `digest` lie under, if this repository may have them.
-    ///
-    /// The link decides. The cache only saves reading what it says.
-    async fn canonical(&self, digest: &Digest) -> Result<Option<Digest>> {
-        let Some(cache) = &self.shared.cache else {
-            return self.layers().resolve(digest).await;
-        };
-        if let Some(cached) = cache.stat(Some(&self.name), digest).await
-            && self.layers().contains(digest).await?
-        {
-            return Ok(Some(cached.digest));
-        }
-        let resolved = self.layers().resolve(digest).await?;
-        if resolved.is_none() {
-            cache.clear(Some(&self.name), digest).await;
-        }
-        Ok(resolved)
-    }
-
-    async fn remember(&self, digest: &Digest, canonical: Digest, size_bytes: u64) {
-        if let Some(cache) = &self.shared.cache {
-            let descriptor = CachedDescriptor {
-                digest: canonical,
-                size_bytes,
-            };
-            cache.set(Some(&self.name), digest, descriptor).await;
-        }
+    async fn canonical(&self, digest: &Digest) -> Result<Digest> {
+        let canonical = self.layers().resolve(digest).await?;
+        canonical.ok_or_else(|| self.unknown(digest))
     }
 
     /// Returns what is known of a blob of this repository.
@@ -138,20 +115,11 @@ impl Repository {
     /// # Errors
     /// Fails with `BlobUnknown` when it has no link to it, or the bytes are not there.
     pub async fn stat_blob(&self, digest: &Digest) -> Result<BlobInfo> {
-        let canonical = self
-            .canonical(digest)
-            .await?
-            .ok_or_else(|| self.unknown(digest))?;
-        let metadata = self
-            .shared
-            .blobs
-            .stat(&canonical)
-            .await?
-            .ok_or_else(|| self.unknown(digest))?;
-        self.remember(digest, canonical, metadata.size_bytes).await;
+        let canonical = self.canonical(digest).await?;
+        let size_bytes = self.shared.blobs.size(&canonical).await?;
         Ok(BlobInfo {
             digest: *digest,
-            size_bytes: metadata.size_bytes,
+            size_bytes: size_bytes.ok_or_else(|| self.unknown(digest))?,
         })
     }
 
@@ -161,13 +129,9 @@ impl Repository {
     /// Fails with `BlobUnknown` when it has no link to it, when the bytes are not there, and when
     /// `range` begins beyond their end.
     pub async fn read_blob(&self, digest: &Digest, range: ReadRange) -> Result<BlobRead> {
-        let canonical = self
-            .canonical(digest)
-            .await?
-            .ok_or_else(|| self.unknown(digest))?;
-        let open = self.shared.blobs.read(&canonical, range).await?;
+        let canonical = self.canonical(digest).await?;
+        let open = self.shared.blobs.read(&canonical, range, digest).await?;
         let open = open.ok_or_else(|| self.unknown(digest))?;
-        self.remember(digest, canonical, open.size_bytes).await;
         Ok(BlobRead {
             info: BlobInfo {
                 digest: *digest,
@@ -185,10 +149,7 @@ impl Repository {
     /// Fails with `BlobUnknown` when that one has no link to it, or the bytes are not there or damaged.
     pub async fn mount_blob(&self, digest: &Digest, from: &RepositoryName) -> Result<BlobInfo> {
         let source = Self::new(Arc::clone(&self.shared), from.clone());
-        let canonical = source
-            .canonical(digest)
-            .await?
-            .ok_or_else(|| source.unknown(digest))?;
+        let canonical = source.canonical(digest).await?;
         if self.shared.blobs.examine(&canonical).await? != Soundness::Sound {
             return Err(source.unknown(digest));
         }
@@ -201,17 +162,12 @@ impl Repository {
             .map_err(storage)?;
         let mut links = vec![self.layers().link(&canonical)];
         if canonical != *digest {
-            let path = layout::layer_link(&self.name, digest);
-            links.push(wharfinger_driver::Put::replace(
-                path,
-                crate::links::link_content(&canonical),
-            ));
+            links.push(self.layers().link_to(digest, &canonical));
         }
         driver
             .put(&links, Durability::Durable)
             .await
             .map_err(storage)?;
-        self.remember(digest, canonical, info.size_bytes).await;
         Ok(info)
     }
 
@@ -228,25 +184,20 @@ impl Repository {
                 cache.clear(Some(&self.name), canonical).await;
             }
         }
-        if !self.layers().unlink(digest).await? {
-            return Err(self.unknown(digest));
-        }
-        // Under whichever digest the bytes were linked here, that right has ended.
+        // Under whichever digest the bytes were linked here, that right has ended. The one that was
+        // asked for goes last, so that a call that was cut short can be repeated.
         if let Some(canonical) = canonical.filter(|canonical| canonical != digest) {
             self.layers().unlink(&canonical).await?;
         }
-        Ok(())
+        if self.layers().unlink(digest).await? {
+            Ok(())
+        } else {
+            Err(self.unknown(digest))
+        }
     }
 
     /// Tells whether the repository exists: whether it ever had a manifest.
     pub(crate) async fn exists(&self) -> Result<bool> {
-        let found = self
-            .shared
-            .driver
-            .find(&layout::manifests(&self.name))
-            .await;
-        Ok(found
-            .map_err(|error| Error::storage(format!("repository {}", self.name), error))?
-            .is_some())
+        catalog::exists(&self.shared.driver, &self.name).await
     }
 }

@@ -11,6 +11,7 @@ use crate::cache::DescriptorCache;
 use crate::catalog::{self, CatalogPage};
 use crate::error::Result;
 use crate::ingest::IngestContext;
+use crate::links::Links;
 use crate::repository::Repository;
 use crate::tag_locks::TagLocks;
 
@@ -47,6 +48,7 @@ pub struct Store {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) driver: Arc<dyn Driver>,
+    pub(crate) links: Links,
     pub(crate) blobs: Blobs,
     pub(crate) cache: Option<Arc<dyn DescriptorCache>>,
     pub(crate) ingests: Arc<IngestContext>,
@@ -63,12 +65,18 @@ impl Store {
         runtime: Runtime,
         options: StoreOptions,
     ) -> Self {
-        let blobs = Blobs::new(Arc::clone(&driver), options.verify, runtime.clone());
+        let links = Links {
+            driver: Arc::clone(&driver),
+            clock: Arc::clone(&runtime.clock),
+        };
+        let sizes = cache.clone();
+        let blobs = Blobs::new(Arc::clone(&driver), sizes, options.verify, runtime.clone());
         let ingests =
             IngestContext::new(Arc::clone(&driver), runtime, blobs.clone(), options.secret);
         Self {
             shared: Arc::new(Shared {
                 driver,
+                links,
                 blobs,
                 cache,
                 ingests: Arc::new(ingests),

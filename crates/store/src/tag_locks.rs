@@ -1,28 +1,48 @@
-//! One writer of a repository's tags at a time in this process, so that a delete that has compared
-//! a tag does not remove what another request has just put there.
+//! One writer of a tag, or of a manifest's place in a repository, at a time in this process, so that
+//! a delete that has compared a tag does not remove what another request has just put there.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use tokio::sync::{Mutex, MutexGuard};
-use wharfinger_oci::RepositoryName;
+use wharfinger_oci::{Digest, RepositoryName, Tag};
 
-/// 64 locks: two busy repositories seldom meet at one, and waiting there does no harm.
-const LOCKS: usize = 64;
+/// 1,024 locks: two busy tags seldom meet at one, and waiting there does no harm.
+const LOCKS: usize = 1024;
 
-/// The locks of all repositories.
+/// The locks of all repositories: one set for tags, and one for manifests. Whoever takes both takes
+/// the manifest's first.
 #[derive(Debug)]
-pub(crate) struct TagLocks([Mutex<()>; LOCKS]);
+pub(crate) struct TagLocks {
+    tags: Box<[Mutex<()>]>,
+    manifests: Box<[Mutex<()>]>,
+}
 
 impl TagLocks {
     pub(crate) fn new() -> Self {
-        Self(std::array::from_fn(|_| Mutex::new(())))
+        let locks = || (0..LOCKS).map(|_| Mutex::new(())).collect();
+        Self {
+            tags: locks(),
+            manifests: locks(),
+        }
     }
 
-    /// Waits until no other request writes tags of `name`.
-    pub(crate) async fn lock(&self, name: &RepositoryName) -> MutexGuard<'_, ()> {
-        let mut hasher = DefaultHasher::new();
-        name.hash(&mut hasher);
-        let at = usize::try_from(hasher.finish() % LOCKS as u64).unwrap_or(0);
-        self.0[at].lock().await
+    /// Waits until no other request writes `tag` of `name`.
+    pub(crate) async fn tag(&self, name: &RepositoryName, tag: &Tag) -> MutexGuard<'_, ()> {
+        self.tags[place_of((name, tag))].lock().await
     }
+
+    /// Waits until no other request tags the manifest `digest` of `name`, or removes it.
+    pub(crate) async fn manifest(
+        &self,
+        name: &RepositoryName,
+        digest: &Digest,
+    ) -> MutexGuard<'_, ()> {
+        self.manifests[place_of((name, digest))].lock().await
+    }
+}
+
+fn place_of(what: impl Hash) -> usize {
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    usize::try_from(hasher.finish() % LOCKS as u64).unwrap_or(0)
 }

@@ -1,7 +1,5 @@
 //! Tags: names that point at manifests.
 
-use std::sync::Arc;
-
 use wharfinger_driver::{
     Driver, DriverExt as _, Durability, EntryKind, ErrorKind as DriverErrorKind, Put,
 };
@@ -9,7 +7,7 @@ use wharfinger_oci::{Digest, RepositoryName, Tag};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout;
-use crate::links::{LinkSet, link_content, read_link};
+use crate::links::{LinkSet, Links, link_content};
 
 /// 1,000 names are asked of the driver at once.
 const LIST_PAGE: usize = 1000;
@@ -26,13 +24,17 @@ pub struct TagPage {
 /// The tags of one repository.
 #[derive(Debug, Clone)]
 pub(crate) struct Tags {
-    driver: Arc<dyn Driver>,
+    links: Links,
     name: RepositoryName,
 }
 
 impl Tags {
-    pub(crate) fn new(driver: Arc<dyn Driver>, name: RepositoryName) -> Self {
-        Self { driver, name }
+    pub(crate) fn new(links: Links, name: RepositoryName) -> Self {
+        Self { links, name }
+    }
+
+    fn driver(&self) -> &dyn Driver {
+        &*self.links.driver
     }
 
     fn subject(&self, tag: &Tag) -> String {
@@ -42,7 +44,7 @@ impl Tags {
     /// Returns what `tag` points at.
     pub(crate) async fn resolve(&self, tag: &Tag) -> Result<Digest> {
         let path = layout::tag_current(&self.name, tag);
-        let link = read_link(&*self.driver, &path).await?;
+        let link = self.links.read(&path).await?;
         link.ok_or_else(|| Error::new(ErrorKind::TagUnknown, self.subject(tag)))
     }
 
@@ -50,7 +52,7 @@ impl Tags {
     pub(crate) fn point(&self, tag: &Tag, digest: &Digest) -> [Put; 2] {
         let (name, tag) = (self.name.clone(), tag.clone());
         let current = Put::replace(layout::tag_current(&name, &tag), link_content(digest));
-        let history = LinkSet::new(Arc::clone(&self.driver), move |digest| {
+        let history = LinkSet::new(self.links.clone(), move |digest| {
             layout::tag_index_link(&name, &tag, digest)
         });
         [history.link(digest), current]
@@ -60,22 +62,23 @@ impl Tags {
     pub(crate) async fn remove(&self, tag: &Tag) -> Result<()> {
         let path = layout::tag(&self.name, tag);
         let removed = self
-            .driver
+            .driver()
             .delete_if_there(&path, Durability::Durable)
             .await;
         removed.map_err(|error| Error::storage(self.subject(tag), error))?;
         Ok(())
     }
 
-    /// Returns the tags that point at `digest`.
-    pub(crate) async fn pointing_at(&self, digest: &Digest) -> Result<Vec<Tag>> {
+    /// Returns the tags that point at one of `digests`.
+    pub(crate) async fn pointing_at(&self, digests: &[Digest]) -> Result<Vec<Tag>> {
         let mut found = Vec::new();
         let mut after: Option<String> = None;
         loop {
             let page = self.list(after.as_deref(), LIST_PAGE).await?;
             for tag in &page.tags {
                 let path = layout::tag_current(&self.name, tag);
-                if read_link(&*self.driver, &path).await? == Some(*digest) {
+                let named = self.links.read(&path).await?;
+                if named.is_some_and(|named| digests.contains(&named)) {
                     found.push(tag.clone());
                 }
             }
@@ -97,7 +100,11 @@ impl Tags {
         // One more than is wanted tells whether there is more.
         while page.tags.len() <= limit {
             let wanted = (limit + 1 - page.tags.len()).min(LIST_PAGE);
-            let names = match self.driver.list(&directory, after.as_deref(), wanted).await {
+            let names = match self
+                .driver()
+                .list(&directory, after.as_deref(), wanted)
+                .await
+            {
                 Ok(names) => names,
                 Err(error) if error.kind() == DriverErrorKind::NotFound => break,
                 Err(error) => return Err(Error::storage(format!("tags of {}", self.name), error)),
@@ -126,7 +133,7 @@ impl Tags {
 
     async fn is_there(&self, tag: &Tag) -> Result<bool> {
         let found = self
-            .driver
+            .driver()
             .find(&layout::tag_current(&self.name, tag))
             .await;
         Ok(found

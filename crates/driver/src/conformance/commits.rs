@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use wharfinger_runtime::Tasks;
 
-use crate::{Commit, Durability, ErrorKind, Put, ReadRange, Target};
+use crate::{Checkpoint, Commit, Durability, ErrorKind, Put, ReadRange, Target};
 
 use super::Subject;
 use super::tools::{
@@ -125,7 +125,7 @@ pub async fn an_ended_handle_takes_nothing_more(subject: &Subject) {
         ingest.append(vec!["bytes".into()]).await.unwrap();
         ingest.commit(replacing("kept/value")).await.unwrap();
         ingest.append(vec!["more".into()]).await.unwrap_err();
-        ingest.reset().await.unwrap_err();
+        ingest.rewind(&Checkpoint::START).await.unwrap_err();
         ingest.read_back(ReadRange::WHOLE).await.unwrap_err();
         ingest.checkpoint().await.unwrap_err();
         ingest.commit(replacing("kept/value")).await.unwrap_err();
@@ -169,7 +169,8 @@ pub async fn a_commit_of_a_deleted_ingest_fails_and_breaks_the_handle(subject: &
         kind(ingest.append(vec!["more".into()]).await),
         ErrorKind::Broken
     );
-    assert_eq!(kind(ingest.reset().await), ErrorKind::Broken);
+    let rewound = ingest.rewind(&Checkpoint::START).await;
+    assert_eq!(kind(rewound), ErrorKind::NotFound);
     assert_eq!(
         kind(ingest.commit(commit("kept/value")).await),
         ErrorKind::Broken

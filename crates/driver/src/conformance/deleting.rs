@@ -88,7 +88,6 @@ pub async fn deleting_the_directory_takes_the_staged_ingest(subject: &Subject) {
     let resume = Resume {
         at: None,
         state: checkpoint.state,
-        found: None,
     };
     assert_eq!(
         kind(driver.resume(&path("up/1/data"), resume).await),

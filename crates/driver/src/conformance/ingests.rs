@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 
-use crate::{ErrorKind, ReadRange, Resume, Target};
+use crate::{Checkpoint, Commit, Condition, ErrorKind, Put, ReadRange, Resume, Target};
 
 use super::Subject;
 use super::tools::{
     MIB, assert_missing, assert_same, assert_value, begin, begin_with, commit, drain, kind, names,
-    path, pattern, replacing,
+    path, pattern, put, replacing, resume,
 };
 
 /// Nothing lies at the destination before the commit; where the staged bytes can be seen is told
@@ -92,8 +92,8 @@ pub async fn an_empty_ingest_makes_an_empty_value(subject: &Subject) {
     }
 }
 
-/// After a reset only the bytes that follow count, for either target.
-pub async fn reset_forgets_what_was_appended(subject: &Subject) {
+/// Back at the start only the bytes that follow count, for either target.
+pub async fn rewinding_to_the_start_forgets_what_was_appended(subject: &Subject) {
     let driver = &*subject.driver;
     let targets = [
         Target::Staged(path("up/data")),
@@ -102,7 +102,7 @@ pub async fn reset_forgets_what_was_appended(subject: &Subject) {
     for (target, to) in targets.into_iter().zip(["kept/0", "kept/1"]) {
         let mut ingest = driver.begin(&target).await.unwrap();
         ingest.append(vec![pattern(1, 11 * MIB)]).await.unwrap();
-        ingest.reset().await.unwrap();
+        ingest.rewind(&Checkpoint::START).await.unwrap();
         assert_eq!(ingest.offset(), 0);
         let value = pattern(2, 6 * MIB + 1);
         ingest.append(vec![value.clone()]).await.unwrap();
@@ -110,6 +110,55 @@ pub async fn reset_forgets_what_was_appended(subject: &Subject) {
         ingest.commit(commit(to)).await.unwrap();
         assert_value(driver, to, &value).await;
     }
+}
+
+/// Back at a point that was given before, what came later is gone, and other bytes may follow.
+pub async fn rewinding_to_a_point_drops_what_came_later(subject: &Subject) {
+    let driver = &*subject.driver;
+    let value = pattern(1, 13 * MIB);
+    let mut ingest = begin_with(driver, "up/data", &value.slice(..6 * MIB)).await;
+    let closed = ingest.close().await.unwrap();
+    drop(ingest);
+    let mut ingest = resume(driver, "up/data", &closed).await.unwrap();
+    ingest.append(vec![pattern(2, 12 * MIB)]).await.unwrap();
+    ingest.rewind(&closed).await.unwrap();
+    assert_eq!(ingest.offset(), closed.offset);
+    ingest.append(vec![value.slice(6 * MIB..)]).await.unwrap();
+    let back = ingest.read_back(ReadRange::WHOLE).await.unwrap();
+    assert_same(&drain(back).await.unwrap(), &value);
+    ingest.commit(commit("kept/value")).await.unwrap();
+    assert_value(driver, "kept/value", &value).await;
+}
+
+/// There is no way forward to bytes that were never appended, nor back once the bytes have moved
+/// or the handle was closed.
+pub async fn rewinding_needs_the_bytes_to_be_there(subject: &Subject) {
+    let driver = &*subject.driver;
+    let mut ingest = begin_with(driver, "up/data", &pattern(1, 100)).await;
+    let beyond = Checkpoint {
+        offset: 101,
+        state: None,
+    };
+    assert_eq!(kind(ingest.rewind(&beyond).await), ErrorKind::Invalid);
+    ingest.close().await.unwrap();
+    let rewound = ingest.rewind(&Checkpoint::START).await;
+    assert_eq!(kind(rewound), ErrorKind::Broken);
+
+    // The value is in its place, and what was to follow could not be written.
+    let mut ingest = begin_with(driver, "up/moved", &pattern(1, 6 * MIB)).await;
+    put(driver, "kept/link", "there").await;
+    let follows = Put {
+        condition: Condition::IfAbsent,
+        ..Put::replace(path("kept/link"), "other".into())
+    };
+    let failing = Commit {
+        then: vec![follows],
+        ..commit("kept/value")
+    };
+    assert_eq!(kind(ingest.commit(failing).await), ErrorKind::AlreadyExists);
+    let rewound = ingest.rewind(&Checkpoint::START).await;
+    assert_eq!(kind(rewound), ErrorKind::NotFound);
+    assert_value(driver, "kept/value", &pattern(1, 6 * MIB)).await;
 }
 
 /// A staged ingest can be read back, in whole and in part, and goes on afterwards.
@@ -149,7 +198,6 @@ pub async fn an_aborted_ingest_is_gone(subject: &Subject) {
     let resume = Resume {
         at: None,
         state: checkpoint.state,
-        found: None,
     };
     assert_eq!(
         kind(driver.resume(&path("up/data"), resume).await),

@@ -31,7 +31,6 @@ pub async fn an_ingest_goes_on_at_its_end(subject: &Subject) {
         let at_end = Resume {
             at: None,
             state: closed.state,
-            found: None,
         };
         let mut ingest = driver.resume(&path("up/data"), at_end).await.unwrap();
         assert_eq!(ingest.offset(), size as u64 + 10);
@@ -53,7 +52,6 @@ pub async fn an_ingest_goes_on_at_an_offset(subject: &Subject) {
     let at = Resume {
         at: Some(1000),
         state: closed.state.clone(),
-        found: None,
     };
     let result = driver.resume(&path("up/data"), at).await;
     if !driver.capabilities().resume_anywhere {
@@ -73,7 +71,6 @@ pub async fn an_ingest_goes_on_at_an_offset(subject: &Subject) {
     let too_far = Resume {
         at: Some(6 * MIB as u64),
         state: None,
-        found: None,
     };
     assert_eq!(
         kind(driver.resume(&path("up/data"), too_far).await),
@@ -82,7 +79,6 @@ pub async fn an_ingest_goes_on_at_an_offset(subject: &Subject) {
     let start = Resume {
         at: Some(0),
         state: None,
-        found: None,
     };
     drop(driver.resume(&path("up/data"), start).await.unwrap());
     let end = Resume::default();
@@ -144,7 +140,6 @@ pub async fn beyond_the_end_is_invalid(subject: &Subject) {
         let beyond = Resume {
             at: Some(at),
             state: closed.state.clone(),
-            found: None,
         };
         assert_eq!(
             kind(driver.resume(&path("up/data"), beyond).await),
@@ -165,7 +160,6 @@ pub async fn nothing_to_resume_is_not_found(subject: &Subject) {
         let resume = Resume {
             at: None,
             state: closed.state.clone(),
-            found: None,
         };
         assert_eq!(
             kind(driver.resume(&path(at), resume).await),
@@ -179,7 +173,6 @@ async fn is_busy(driver: &dyn Driver, at: &str, state: Option<&Bytes>) -> bool {
     let resume = Resume {
         at: None,
         state: state.cloned(),
-        found: None,
     };
     match driver.resume(&path(at), resume).await {
         Ok(_) => false,
@@ -222,7 +215,6 @@ pub async fn closing_and_dropping_let_others_in(subject: &Subject) {
             Resume {
                 at: None,
                 state: state.clone(),
-                found: None,
             },
         )
         .await;
@@ -247,26 +239,6 @@ pub async fn closing_and_dropping_let_others_in(subject: &Subject) {
     let result = other.begin(&Target::Staged(path("up/other"))).await;
     assert_eq!(kind(result), ErrorKind::Busy);
     drop(again);
-}
-
-/// Bytes that others can see are not gone on with by somebody who knows of fewer or more.
-pub async fn what_was_found_has_to_be_there_still(subject: &Subject) {
-    let driver = &*subject.driver;
-    let mut ingest = begin_with(driver, "up/data", &pattern(1, 100)).await;
-    let closed = ingest.close().await.unwrap();
-    drop(ingest);
-    let is_seen = driver.capabilities().staged_is_visible;
-    for (found, is_right) in [(99, false), (101, false), (100, true)] {
-        let resume = Resume {
-            at: Some(100),
-            state: closed.state.clone(),
-            found: Some(found),
-        };
-        match driver.resume(&path("up/data"), resume).await {
-            Ok(ingest) => assert!((is_right || !is_seen) && ingest.offset() == 100),
-            Err(error) => assert!(!is_right && error.kind() == ErrorKind::Busy),
-        }
-    }
 }
 
 /// Once it was committed there is nothing to resume.

@@ -144,7 +144,6 @@ pub(super) async fn resume(
     let resume = Resume {
         at: Some(checkpoint.offset),
         state: checkpoint.state.clone(),
-        found: None,
     };
     driver.resume(&path(at), resume).await
 }

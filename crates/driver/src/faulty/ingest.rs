@@ -48,7 +48,7 @@ impl FaultyIngest {
         }
     }
 
-    /// Makes the handle broken; it stays so until it is resumed anew.
+    /// Makes the handle broken; it stays so until it is rewound or resumed anew.
     fn fail(&mut self, kind: ErrorKind, offset: u64) -> Error {
         self.broken_at = Some(offset);
         self.script.injected(kind, &self.path)
@@ -93,16 +93,18 @@ impl Ingest for FaultyIngest {
         .boxed()
     }
 
-    async fn reset(&mut self) -> Result<()> {
+    async fn rewind(&mut self, point: &Checkpoint) -> Result<()> {
         let before = self.offset();
-        let verdict = self.script.begin(Method::Reset, &self.path).await;
-        self.check_whole()?;
-        match verdict {
-            Verdict::Pass => self.inner.reset().await,
+        match self.script.begin(Method::Rewind, &self.path).await {
+            Verdict::Pass => {
+                self.inner.rewind(point).await?;
+                self.broken_at = None;
+                Ok(())
+            }
             Verdict::Before(kind) | Verdict::Cut(_, kind) => Err(self.fail(kind, before)),
             Verdict::After(kind) => {
-                self.inner.reset().await?;
-                Err(self.fail(kind, 0))
+                self.inner.rewind(point).await?;
+                Err(self.fail(kind, point.offset))
             }
         }
     }

@@ -53,8 +53,11 @@ impl Staging {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Health {
     Whole,
-    /// A call has failed; only close and abort are left.
+    /// A call has failed; only rewind, close and abort are left.
     Broken,
+    /// A call is under way in its thread, or was dropped there; until it ends, the file and its lock
+    /// are its own, and are given up with its descriptor.
+    Running,
     /// Closed or aborted.
     Ended,
     /// The value is in its place.
@@ -101,9 +104,6 @@ impl Inner {
         let file = self.tree.open_at(path, OFlags::RDWR)?;
         lock(&file, &directory, path)?;
         let size = size_of(&file, path)?;
-        if resume.found.is_some_and(|found| found != size) {
-            return Err(Error::new(ErrorKind::Busy, NAME, path));
-        }
         let offset = match resume.at {
             Some(at) if at > size => return Err(Error::new(ErrorKind::Invalid, NAME, path)),
             Some(at) if at < size => {
@@ -123,6 +123,27 @@ impl Inner {
             offset,
             health: Health::Whole,
         }
+    }
+
+    /// Cuts off what lies beyond `to`, as long as the file is where it was staged.
+    fn cut(&self, file: &File, staging: &Staging, to: u64) -> Result<()> {
+        let path = staging.path();
+        let ours = rustix::fs::fstat(file).map_err(|errno| errno_at(path, errno))?;
+        let is_at = |directory: &OwnedFd, name: &str| {
+            rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
+                .is_ok_and(|there| (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino))
+        };
+        let is_staged = match staging {
+            Staging::Path(path) => is_at(&self.tree.parent_of(path)?, path.name()),
+            Staging::Nameless(_) => ours.st_nlink == 0,
+            Staging::Named {
+                directory, name, ..
+            } => is_at(directory, name),
+        };
+        if !is_staged || ours.st_nlink > 1 {
+            return Err(Error::new(ErrorKind::NotFound, NAME, path));
+        }
+        rustix::fs::ftruncate(file, to).map_err(|errno| errno_at(path, errno))
     }
 
     /// Opens a file that leaves nothing behind, on the file system of `destination`.
@@ -170,7 +191,7 @@ impl FileIngest {
     fn whole(&self) -> Result<()> {
         match self.health {
             Health::Whole => Ok(()),
-            Health::Broken | Health::Ended | Health::Committed => {
+            Health::Broken | Health::Running | Health::Ended | Health::Committed => {
                 Err(Error::new(ErrorKind::Broken, NAME, self.path()))
             }
         }
@@ -186,9 +207,7 @@ impl FileIngest {
 
 impl Drop for FileIngest {
     fn drop(&mut self) {
-        // A call that was dropped halfway goes on in its thread; until it ends, the file and its
-        // lock are its own, and are given up with its descriptor.
-        if self.health != Health::Broken {
+        if self.health != Health::Running {
             self.unlock();
         }
         if let Staging::Named {
@@ -210,7 +229,7 @@ impl Ingest for FileIngest {
 
     async fn append(&mut self, chunks: Vec<Bytes>) -> Result<()> {
         self.whole()?;
-        self.health = Health::Broken;
+        self.health = Health::Running;
         let (file, at, path) = (Arc::clone(&self.file), self.offset, self.path().clone());
         let length = self
             .inner
@@ -218,9 +237,17 @@ impl Ingest for FileIngest {
             .blocking
             .run(move || write_at(&file, &chunks, at))
             .await;
-        self.offset += length.map_err(|errno| errno_at(&path, errno))?;
-        self.health = Health::Whole;
-        Ok(())
+        match length {
+            Ok(length) => {
+                self.offset += length;
+                self.health = Health::Whole;
+                Ok(())
+            }
+            Err(errno) => {
+                self.health = Health::Broken;
+                Err(errno_at(&path, errno))
+            }
+        }
     }
 
     fn checkpoint(&mut self) -> BoxFuture<'static, Result<Checkpoint>> {
@@ -236,11 +263,12 @@ impl Ingest for FileIngest {
             offset: self.offset,
             state: None,
         };
+        let is_at_path = matches!(*self.staging, Staging::Path(_));
         Box::pin(async move {
             let pool = inner.runtime.blocking.clone();
             pool.run(move || {
                 inner.sync_file(&file, &path)?;
-                if inner.syncs(Durability::Durable) {
+                if is_at_path && inner.syncs(Durability::Durable) {
                     inner.durable.sync_way_to(&inner.tree, &path)
                 } else {
                     Ok(())
@@ -251,20 +279,29 @@ impl Ingest for FileIngest {
         })
     }
 
-    async fn reset(&mut self) -> Result<()> {
-        self.whole()?;
-        self.health = Health::Broken;
-        let (file, path) = (Arc::clone(&self.file), self.path().clone());
-        let truncated = self
-            .inner
-            .runtime
-            .blocking
-            .run(move || rustix::fs::ftruncate(&file, 0))
-            .await;
-        truncated.map_err(|errno| errno_at(&path, errno))?;
-        self.offset = 0;
-        self.health = Health::Whole;
-        Ok(())
+    async fn rewind(&mut self, point: &Checkpoint) -> Result<()> {
+        match self.health {
+            Health::Whole | Health::Broken => {}
+            Health::Running | Health::Ended => {
+                return Err(Error::new(ErrorKind::Broken, NAME, self.path()));
+            }
+            Health::Committed => return Err(Error::new(ErrorKind::NotFound, NAME, self.path())),
+        }
+        let to = point.offset;
+        if to > self.offset {
+            return Err(Error::new(ErrorKind::Invalid, NAME, self.path()));
+        }
+        self.health = Health::Running;
+        let (inner, file) = (Arc::clone(&self.inner), Arc::clone(&self.file));
+        let staging = Arc::clone(&self.staging);
+        let pool = self.inner.runtime.blocking.clone();
+        let rewound = pool.run(move || inner.cut(&file, &staging, to)).await;
+        self.health = if rewound.is_ok() {
+            Health::Whole
+        } else {
+            Health::Broken
+        };
+        rewound.map(|()| self.offset = to)
     }
 
     async fn read_back(&mut self, range: ReadRange) -> Result<ReadStream> {
@@ -297,7 +334,7 @@ impl Ingest for FileIngest {
 
     async fn commit(&mut self, commit: Commit) -> Result<()> {
         self.whole()?;
-        self.health = Health::Broken;
+        self.health = Health::Running;
         let (inner, file, staging) = (
             Arc::clone(&self.inner),
             Arc::clone(&self.file),
@@ -320,9 +357,9 @@ impl Ingest for FileIngest {
             Err(error) => {
                 // Only what lies at the destination itself leaves the handle whole; a link that was
                 // to follow and is there already means that the value was moved.
-                if error.kind() == ErrorKind::AlreadyExists && *error.path() == destination {
-                    self.health = Health::Whole;
-                }
+                let whole =
+                    error.kind() == ErrorKind::AlreadyExists && *error.path() == destination;
+                self.health = if whole { Health::Whole } else { Health::Broken };
                 Err(error)
             }
         }
@@ -335,23 +372,23 @@ impl Ingest for FileIngest {
                 state: None,
             });
         }
-        if self.health == Health::Broken {
+        let closed = Checkpoint {
+            offset: self.offset,
+            state: None,
+        };
+        match self.health {
             // What a failed append has left is nobody's.
-            let (file, offset, path) = (Arc::clone(&self.file), self.offset, self.path().clone());
-            let cut = self
-                .inner
-                .runtime
-                .blocking
-                .run(move || rustix::fs::ftruncate(&file, offset))
-                .await;
-            cut.map_err(|errno| errno_at(&path, errno))?;
+            Health::Broken => match self.rewind(&closed).await {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                rewound => rewound?,
+            },
+            // Whatever is still under way ends by itself, and gives up the lock then.
+            Health::Running => return Ok(closed),
+            Health::Whole | Health::Ended | Health::Committed => {}
         }
         self.health = Health::Ended;
         self.unlock();
-        Ok(Checkpoint {
-            offset: self.offset,
-            state: None,
-        })
+        Ok(closed)
     }
 
     async fn abort(&mut self) -> Result<()> {
@@ -392,8 +429,8 @@ fn write_at(file: &File, chunks: &[Bytes], mut at: u64) -> Result<u64, Errno> {
     Ok(at - start)
 }
 
-/// Takes the lock of a staged file, and makes sure that it still lies at its path: whoever held
-/// the lock before may have committed or removed it.
+/// Takes the lock of a staged file, and makes sure that it still lies at its path and nowhere else:
+/// whoever held the lock before may have committed or removed it.
 fn lock(file: &OwnedFd, directory: &OwnedFd, path: &DriverPath) -> Result<()> {
     match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
@@ -403,11 +440,16 @@ fn lock(file: &OwnedFd, directory: &OwnedFd, path: &DriverPath) -> Result<()> {
     let ours = rustix::fs::fstat(file).map_err(|errno| errno_at(path, errno))?;
     let there = rustix::fs::statat(directory, path.name(), AtFlags::SYMLINK_NOFOLLOW)
         .map_err(|errno| errno_at(path, errno))?;
-    if (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino) {
-        Ok(())
-    } else {
-        Err(Error::new(ErrorKind::NotFound, NAME, path))
+    if (ours.st_dev, ours.st_ino) != (there.st_dev, there.st_ino) {
+        return Err(Error::new(ErrorKind::NotFound, NAME, path));
     }
+    if ours.st_nlink > 1 {
+        // A commit by link and unlink was cut short between the two: this is the value itself now.
+        rustix::fs::unlinkat(directory, path.name(), AtFlags::empty())
+            .map_err(|errno| errno_at(path, errno))?;
+        return Err(Error::new(ErrorKind::NotFound, NAME, path));
+    }
+    Ok(())
 }
 
 #[expect(clippy::cast_sign_loss, reason = "a file's size is not negative")]

@@ -24,7 +24,10 @@ pub(super) struct Handle {
 enum State {
     Open,
     Broken,
+    /// Closed or aborted.
     Ended,
+    /// What it held is in its place.
+    Committed,
 }
 
 impl Handle {
@@ -59,7 +62,16 @@ impl Handle {
         match self.state {
             State::Open => Ok(()),
             State::Broken => Err(error(ErrorKind::Broken, &self.path)),
-            State::Ended => Err(error(ErrorKind::Invalid, &self.path)),
+            State::Ended | State::Committed => Err(error(ErrorKind::Invalid, &self.path)),
+        }
+    }
+
+    /// Fails unless what the handle was opened on may still be there.
+    pub(super) fn check_there(&self) -> Result<()> {
+        match self.state {
+            State::Open | State::Broken => Ok(()),
+            State::Ended => Err(error(ErrorKind::Broken, &self.path)),
+            State::Committed => Err(error(ErrorKind::NotFound, &self.path)),
         }
     }
 
@@ -81,6 +93,16 @@ impl Handle {
         result
     }
 
+    /// Makes the handle whole by a successful `result`, and breaks it by an error.
+    pub(super) fn mended_by<T>(&mut self, result: Result<T>) -> Result<T> {
+        self.state = if result.is_ok() {
+            State::Open
+        } else {
+            State::Broken
+        };
+        result
+    }
+
     /// Commits what is held and `last`.
     pub(super) fn commit(
         &mut self,
@@ -97,7 +119,7 @@ impl Handle {
             .publish(self.id, &self.path, last, smallest_part, commit)
         {
             Ok(followed) => {
-                self.state = State::Ended;
+                self.state = State::Committed;
                 followed
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(error),
@@ -109,7 +131,7 @@ impl Handle {
     pub(super) fn check_closable(&self) -> Result<()> {
         match self.state {
             State::Open | State::Broken => Ok(()),
-            State::Ended => Err(error(ErrorKind::Invalid, &self.path)),
+            State::Ended | State::Committed => Err(error(ErrorKind::Invalid, &self.path)),
         }
     }
 
@@ -144,7 +166,7 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         // An ended handle has let go already, and another may have the ingest open since.
-        if self.state != State::Ended {
+        if matches!(self.state, State::Open | State::Broken) {
             self.let_go();
         }
     }

@@ -56,38 +56,40 @@ impl MultipartIngest {
     }
 
     pub(super) fn resume(handle: Handle, resume: &Resume, part_bytes: usize) -> Result<Self> {
-        let path = handle.path.clone();
-        let invalid = || error(ErrorKind::Invalid, &path);
-        let state = resume
-            .state
-            .as_deref()
-            .and_then(State::parse)
-            .ok_or_else(invalid)?;
+        let mut ingest = Self::new(handle, part_bytes);
+        ingest.go_to(resume.at, resume.state.as_deref())?;
+        Ok(ingest)
+    }
+
+    /// Goes on from where `state` tells of. Parts that were written since are no longer part of it,
+    /// and stay until others take their place.
+    fn go_to(&mut self, at: Option<u64>, state: Option<&[u8]>) -> Result<()> {
+        let handle = &self.handle;
+        let invalid = || error(ErrorKind::Invalid, &handle.path);
+        let state = state.and_then(State::parse).ok_or_else(invalid)?;
         if state.upload != handle.id {
-            return Err(error(ErrorKind::NotFound, &path));
+            return Err(error(ErrorKind::NotFound, &handle.path));
         }
-        if resume.at.is_some_and(|at| at != state.covered()) {
+        if at.is_some_and(|at| at != state.covered()) {
             return Err(invalid());
         }
-        let rest = handle.storage.with(handle.id, &path, |held| {
-            let rest = state.find_in(held).ok_or_else(invalid)?;
-            held.parts.truncate(state.parts.len());
-            Ok(rest)
+        let rest = handle.storage.with(handle.id, &handle.path, |held| {
+            state.find_in(held).ok_or_else(invalid)
         })?;
-        let mut ingest = Self::new(handle, part_bytes);
-        ingest.parts.clone_from(&state.parts);
-        ingest.rest.extend_from_slice(&rest);
-        ingest.offset = state.covered();
-        ingest.resumed = Some(state);
-        Ok(ingest)
+        self.parts.clone_from(&state.parts);
+        self.rest = BytesMut::from(&rest[..]);
+        self.offset = state.covered();
+        self.resumed = Some(state);
+        Ok(())
     }
 
     /// Writes the first `part_bytes` of what has gathered as a part.
     fn write_part(&mut self) -> Result<()> {
         let part = self.rest.split_to(self.part_bytes).freeze();
         let length = part.len();
-        let handle = &self.handle;
+        let (handle, before) = (&self.handle, self.parts.len());
         handle.storage.with(handle.id, &handle.path, |held| {
+            held.parts.truncate(before);
             held.parts.push(part);
             Ok(())
         })?;
@@ -156,10 +158,14 @@ impl Ingest for MultipartIngest {
         future::ready(self.handle.check_open().map(|()| checkpoint)).boxed()
     }
 
-    async fn reset(&mut self) -> Result<()> {
-        self.handle.check_open()?;
+    async fn rewind(&mut self, point: &Checkpoint) -> Result<()> {
+        self.handle.check_there()?;
+        if *point != Checkpoint::START {
+            let gone = self.go_to(Some(point.offset), point.state.as_deref());
+            return self.handle.mended_by(gone);
+        }
         let renewed = self.handle.storage.renew(self.handle.id, &self.handle.path);
-        self.handle.id = self.handle.broken_by(renewed)?;
+        self.handle.id = self.handle.mended_by(renewed)?;
         self.parts.clear();
         self.rest.clear();
         self.offset = 0;
@@ -170,16 +176,24 @@ impl Ingest for MultipartIngest {
     async fn read_back(&mut self, range: ReadRange) -> Result<ReadStream> {
         self.handle.check_readable()?;
         let handle = &self.handle;
-        let mut pieces = handle
-            .storage
-            .with(handle.id, &handle.path, |held| Ok(held.parts.clone()))?;
+        let count = self.parts.len();
+        let mut pieces = handle.storage.with(handle.id, &handle.path, |held| {
+            Ok(held.parts[..count].to_vec())
+        })?;
         pieces.push(Bytes::copy_from_slice(&self.rest));
         let metadata = staged_metadata(length_of(&pieces));
         Content::new(pieces).read(&handle.path, metadata, range)
     }
 
     async fn commit(&mut self, commit: Commit) -> Result<()> {
+        self.handle.check_open()?;
         let last = (!self.rest.is_empty()).then(|| Bytes::copy_from_slice(&self.rest));
+        let (handle, count) = (&self.handle, self.parts.len());
+        let cut = handle.storage.with(handle.id, &handle.path, |held| {
+            held.parts.truncate(count);
+            Ok(())
+        });
+        self.handle.broken_by(cut)?;
         self.handle.commit(last, self.part_bytes, &commit)
     }
 

@@ -69,15 +69,18 @@ impl Ingest for PlainIngest {
         future::ready(self.handle.check_open().map(|()| checkpoint)).boxed()
     }
 
-    async fn reset(&mut self) -> Result<()> {
-        self.handle.check_open()?;
+    async fn rewind(&mut self, point: &Checkpoint) -> Result<()> {
+        self.handle.check_there()?;
         let handle = &mut self.handle;
-        let emptied = handle.storage.with(handle.id, &handle.path, |held| {
-            held.parts.clear();
+        if point.offset > self.offset {
+            return Err(error(ErrorKind::Invalid, &handle.path));
+        }
+        let cut_off = handle.storage.with(handle.id, &handle.path, |held| {
+            held.parts = cut(&held.parts, 0, point.offset);
             Ok(())
         });
-        handle.broken_by(emptied)?;
-        self.offset = 0;
+        handle.mended_by(cut_off)?;
+        self.offset = point.offset;
         Ok(())
     }
 

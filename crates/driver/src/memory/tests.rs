@@ -4,7 +4,7 @@ use futures_util::TryStreamExt as _;
 use wharfinger_runtime::ManualClock;
 
 use super::*;
-use crate::{Commit, DriverExt as _};
+use crate::{Checkpoint, Commit, DriverExt as _};
 
 fn path(text: &str) -> DriverPath {
     text.parse().unwrap()
@@ -62,7 +62,6 @@ async fn a_checkpoint_covers_whole_parts_and_a_close_the_tail_too() {
     let resume = Resume {
         at: Some(23),
         state: closed.state.clone(),
-        found: None,
     };
     let mut ingest = driver.resume(&path("up/data"), resume).await.unwrap();
     ingest.append(vec!["def".into()]).await.unwrap();
@@ -80,7 +79,6 @@ async fn a_state_is_good_until_the_next_close() {
     let resume = |state: &Option<Bytes>| Resume {
         at: None,
         state: state.clone(),
-        found: None,
     };
     let mut ingest = driver
         .resume(&path("up/data"), resume(&first.state))
@@ -114,7 +112,7 @@ async fn a_state_of_another_upload_or_of_no_meaning_is_refused() {
     let driver = parts_of_ten();
     let mut ingest = begin(&driver).await;
     let before = ingest.checkpoint().await.unwrap();
-    ingest.reset().await.unwrap();
+    ingest.rewind(&Checkpoint::START).await.unwrap();
     ingest.append(vec!["bytes".into()]).await.unwrap();
     ingest.close().await.unwrap();
     let with = |state: Option<Bytes>| driver.resume_state(state);
@@ -141,14 +139,7 @@ async fn a_state_of_another_upload_or_of_no_meaning_is_refused() {
 impl Memory {
     async fn resume_state(&self, state: Option<Bytes>) -> ErrorKind {
         let result = self
-            .resume(
-                &path("up/data"),
-                Resume {
-                    at: None,
-                    state,
-                    found: None,
-                },
-            )
+            .resume(&path("up/data"), Resume { at: None, state })
             .await;
         result.unwrap_err().kind()
     }

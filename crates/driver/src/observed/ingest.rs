@@ -49,9 +49,9 @@ impl Ingest for ObservedIngest {
         async move { observer.watch(Method::Checkpoint, Some(&path), call).await }.boxed()
     }
 
-    async fn reset(&mut self) -> Result<()> {
+    async fn rewind(&mut self, point: &Checkpoint) -> Result<()> {
         self.observer
-            .watch(Method::Reset, Some(&self.path), self.inner.reset())
+            .watch(Method::Rewind, Some(&self.path), self.inner.rewind(point))
             .await
     }
 

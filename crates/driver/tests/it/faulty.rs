@@ -5,8 +5,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use futures_util::TryStreamExt as _;
 use wharfinger_driver::{
-    Commit, Driver, DriverExt as _, DriverPath, Durability, ErrorKind, Fault, FaultPlan, Faulty,
-    Memory, Method, Put, ReadRange, Result, Resume, Target,
+    Checkpoint, Commit, Driver, DriverExt as _, DriverPath, Durability, ErrorKind, Fault,
+    FaultPlan, Faulty, Memory, Method, Put, ReadRange, Result, Resume, Target,
 };
 use wharfinger_runtime::ManualClock;
 
@@ -152,7 +152,6 @@ async fn a_cut_append_breaks_the_handle_and_can_be_resumed_from_before() {
     assert_eq!(ingest.offset(), 5);
     let refused = [
         ingest.append(vec!["third".into()]).await.unwrap_err(),
-        ingest.reset().await.unwrap_err(),
         ingest.checkpoint().await.unwrap_err(),
         ingest.read_back(ReadRange::WHOLE).await.unwrap_err(),
         ingest.commit(Commit::new(path("blob"))).await.unwrap_err(),
@@ -172,9 +171,26 @@ async fn a_cut_append_breaks_the_handle_and_can_be_resumed_from_before() {
     let resume = Resume {
         at: Some(closed.offset),
         state: closed.state,
-        found: None,
     };
     let mut ingest = faulty.resume(&path("up/data"), resume).await.unwrap();
+    ingest.append(vec![" again".into()]).await.unwrap();
+    ingest.commit(Commit::new(path("blob"))).await.unwrap();
+    assert_eq!(below.get_small(&path("blob")).await.unwrap(), "first again");
+}
+
+#[tokio::test]
+async fn a_broken_handle_goes_back_and_is_whole() {
+    let plan = FaultPlan::new().at(Method::Append, 1, Fault::After(LOST));
+    let (below, faulty) = faulty(plan);
+    let target = Target::Staged(path("up/data"));
+    let mut ingest = faulty.begin(&target).await.unwrap();
+    ingest.append(vec!["first".into()]).await.unwrap();
+    ingest.append(vec!["second".into()]).await.unwrap_err();
+    let before = Checkpoint {
+        offset: 5,
+        state: None,
+    };
+    ingest.rewind(&before).await.unwrap();
     ingest.append(vec![" again".into()]).await.unwrap();
     ingest.commit(Commit::new(path("blob"))).await.unwrap();
     assert_eq!(below.get_small(&path("blob")).await.unwrap(), "first again");
@@ -203,7 +219,6 @@ async fn over_parts_a_failed_append_can_be_resumed_from_before_too() {
         let resume = Resume {
             at: Some(closed.offset),
             state: closed.state,
-            found: None,
         };
         let ingest = faulty.resume(&path("up/data"), resume).await.unwrap();
         assert_eq!(ingest.offset(), 5);

@@ -6,8 +6,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use futures_util::TryStreamExt as _;
 use tracing_subscriber::filter::LevelFilter;
 use wharfinger_driver::{
-    Commit, Driver, DriverExt as _, DriverMetrics, DriverPath, Durability, ErrorKind, Fault,
-    FaultPlan, Faulty, Memory, Method, Observed, Put, ReadRange, Target,
+    Checkpoint, Commit, Driver, DriverExt as _, DriverMetrics, DriverPath, Durability, ErrorKind,
+    Fault, FaultPlan, Faulty, Memory, Method, Observed, Put, ReadRange, Target,
 };
 use wharfinger_runtime::{Clock, ManualClock};
 
@@ -103,7 +103,7 @@ async fn the_calls_of_an_ingest_are_counted() {
     ingest.checkpoint().await.unwrap();
     let back = ingest.read_back(ReadRange::from(1)).await.unwrap();
     back.bytes.try_collect::<Vec<_>>().await.unwrap();
-    ingest.reset().await.unwrap();
+    ingest.rewind(&Checkpoint::START).await.unwrap();
     let closed = ingest.close().await.unwrap();
     assert_eq!(closed.offset, 0);
     drop(ingest);

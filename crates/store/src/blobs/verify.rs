@@ -9,7 +9,7 @@ use futures_util::stream::{self, BoxStream};
 use tokio::sync::Semaphore;
 use wharfinger_driver as driver;
 use wharfinger_oci::{Algorithm, Digest, Hasher};
-use wharfinger_runtime::Runtime;
+use wharfinger_runtime::{BlockingPool, Runtime};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -20,18 +20,47 @@ const HELD_BACK_BYTES: usize = 64 * 1024;
 /// 256 blobs may wait to be hashed; further ones are left to their next reader.
 const MOST_QUEUED: usize = 256;
 
+/// 1 MiB: a batch large enough that handing it to another thread costs nothing beside hashing it.
+const BATCH_BYTES: usize = 1024 * 1024;
+
 /// Hashes a stream to its end.
 pub(super) async fn hash_of(
     algorithm: Algorithm,
-    mut bytes: BoxStream<'static, driver::Result<Bytes>>,
+    bytes: BoxStream<'static, driver::Result<Bytes>>,
+    pool: &BlockingPool,
 ) -> driver::Result<Digest> {
-    let mut hasher = Hasher::new(algorithm);
-    while let Some(piece) = bytes.next().await {
-        hasher.update(&piece?);
-        // Cached files never make us wait, and others want the thread, too.
-        tokio::task::consume_budget().await;
+    let hashed = hash_on(Hasher::new(algorithm), bytes, pool).await?;
+    Ok(hashed.finish())
+}
+
+/// Goes on with `hasher` to the end of a stream, in the pool: a large file would keep everybody else
+/// on this thread waiting.
+pub(crate) async fn hash_on(
+    mut hasher: Hasher,
+    mut bytes: BoxStream<'static, driver::Result<Bytes>>,
+    pool: &BlockingPool,
+) -> driver::Result<Hasher> {
+    let (mut batch, mut batch_bytes) = (Vec::new(), 0);
+    loop {
+        let piece = bytes.next().await.transpose()?;
+        let is_end = piece.is_none();
+        if let Some(piece) = piece {
+            batch_bytes += piece.len();
+            batch.push(piece);
+        }
+        if is_end || batch_bytes >= BATCH_BYTES {
+            batch_bytes = 0;
+            let batch = std::mem::take(&mut batch);
+            let hash = move || {
+                batch.iter().for_each(|piece| hasher.update(piece));
+                hasher
+            };
+            hasher = pool.run(hash).await;
+        }
+        if is_end {
+            return Ok(hasher);
+        }
     }
-    Ok(hasher.finish())
 }
 
 /// Passes a whole blob on while it is hashed, and ends in an error, short of the last bytes, when

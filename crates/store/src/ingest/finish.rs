@@ -1,13 +1,14 @@
 //! The commit: verified, moved, linked, cleaned up; in this order.
 
 use wharfinger_driver::{Commit, Condition, Durability, ErrorKind as DriverErrorKind, Ingest, Put};
-use wharfinger_oci::{Algorithm, Digest, Hasher};
+use wharfinger_oci::{Digest, Hasher};
 
 use crate::blobs::Soundness;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout;
 
 use super::IngestContext;
+use super::marker::Reading;
 use super::pipeline::Core;
 use super::progress::{Progress, read_back, remove};
 use super::writer::IngestWriter;
@@ -61,7 +62,7 @@ impl IngestWriter {
                 .await?;
             return Err(Error::storage(&progress.subject, error));
         }
-        if let Err(refused) = progress.check(&mut core, &expected).await {
+        if let Err(refused) = progress.check(&context, &mut core, &expected).await {
             if matches!(
                 refused.kind(),
                 ErrorKind::DigestMismatch { .. } | ErrorKind::SizeMismatch { .. }
@@ -70,6 +71,7 @@ impl IngestWriter {
             }
             return Err(refused);
         }
+        progress.mark(&context, &core).await;
         let link = links.link(&expected.digest);
         let placed = match &mut core.ingest {
             Some(ingest) => place(&context, &mut **ingest, &expected.digest, vec![link]).await,
@@ -77,7 +79,6 @@ impl IngestWriter {
             None => link_moved(&context, &expected.digest, &[link]).await,
         };
         if let Err(error) = placed {
-            // What cannot be given back now is cut off when the upload is opened again.
             if let Err(error) = progress.go_back(&context, *core, error.is_unsynced()).await {
                 tracing::warn!(upload = %progress.subject, %error, "could not give back the bytes of a failed commit");
             }
@@ -93,7 +94,12 @@ impl IngestWriter {
 
 impl Progress {
     /// Compares what has arrived with what was announced.
-    async fn check(&mut self, core: &mut Core, expected: &Expected) -> Result<()> {
+    async fn check(
+        &mut self,
+        context: &IngestContext,
+        core: &mut Core,
+        expected: &Expected,
+    ) -> Result<()> {
         let actual_bytes = core.offset();
         if let Some(expected_bytes) = expected.size_bytes
             && expected_bytes != actual_bytes
@@ -106,15 +112,7 @@ impl Progress {
                 &self.subject,
             ));
         }
-        let algorithm = expected.digest.algorithm();
-        let mut computed = core.hasher.finish();
-        if (core.hasher.algorithm() != algorithm && !self.rehashed) || !core.is_hashed() {
-            computed = self.rehash(core, algorithm).await?;
-        } else if computed != expected.digest && self.loaded && !self.rehashed {
-            // A state that was loaded may be wrong; the bytes are asked once, and never again.
-            tracing::info!(upload = %self.subject, "hashing the whole upload, since its saved state does not lead to the digest");
-            computed = self.rehash(core, algorithm).await?;
-        }
+        let computed = self.computed(context, core, &expected.digest).await?;
         if computed == expected.digest {
             return Ok(());
         }
@@ -127,23 +125,59 @@ impl Progress {
         ))
     }
 
-    /// Reads all bytes back, or those that are missing in the hasher, and hashes them.
-    async fn rehash(&mut self, core: &mut Core, algorithm: Algorithm) -> Result<Digest> {
-        let partial = core.hasher.algorithm() == algorithm && !core.is_hashed();
-        let hasher = if partial {
-            core.hasher.clone()
-        } else {
-            Hasher::new(algorithm)
-        };
+    /// Returns what the bytes come to under the algorithm of `expected`.
+    ///
+    /// All of them are read back when the hasher runs under another algorithm, and when a state that
+    /// was loaded, and may be wrong, leads elsewhere: once for each algorithm in the life of the
+    /// ingest. If more bytes have followed since, the answer is the hasher's.
+    async fn computed(
+        &mut self,
+        context: &IngestContext,
+        core: &mut Core,
+        expected: &Digest,
+    ) -> Result<Digest> {
+        let (at, algorithm) = (core.offset(), expected.algorithm());
+        if core.hasher.algorithm() == algorithm {
+            self.read_missing(context, core).await?;
+            let computed = core.hasher.finish();
+            if computed == *expected || !self.loaded {
+                return Ok(computed);
+            }
+        }
+        if let Some(reading) = self.readings.under(algorithm) {
+            let is_current = reading.at == at;
+            return Ok(if is_current {
+                reading.digest
+            } else {
+                core.hasher.finish()
+            });
+        }
         let Some(ingest) = &mut core.ingest else {
             // The bytes are in their place, and only what is known of them counts.
             return Ok(core.hasher.finish());
         };
-        let from_start = hasher.bytes_hashed() == 0;
-        let hashed = read_back(&mut **ingest, hasher).await;
-        core.hasher = hashed.map_err(|error| Error::storage(&self.subject, error))?;
-        self.rehashed |= from_start;
-        Ok(core.hasher.finish())
+        tracing::info!(upload = %self.subject, %algorithm, "hashing the whole upload once more");
+        let hasher = read_back(context, &mut **ingest, Hasher::new(algorithm)).await;
+        let hasher = hasher.map_err(|error| Error::storage(&self.subject, error))?;
+        let digest = hasher.finish();
+        self.readings.add(Reading { at, digest });
+        self.marked = false;
+        if core.hasher.algorithm() == algorithm {
+            (core.hasher, self.loaded) = (hasher, false);
+        }
+        Ok(digest)
+    }
+
+    /// Hashes what no saved state has covered, and what was too much to be read when it was opened.
+    async fn read_missing(&self, context: &IngestContext, core: &mut Core) -> Result<()> {
+        if core.is_hashed() {
+            return Ok(());
+        }
+        if let Some(ingest) = &mut core.ingest {
+            let hashed = read_back(context, &mut **ingest, core.hasher.clone()).await;
+            core.hasher = hashed.map_err(|error| Error::storage(&self.subject, error))?;
+        }
+        Ok(())
     }
 
     /// Keeps a staged ingest whose bytes were refused, and removes a direct one.

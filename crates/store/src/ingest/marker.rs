@@ -5,9 +5,9 @@
 //! line 2   JSON:
 //!   host     the machine that wrote it
 //!   boot     the boot of that machine
-//!   rehashed whether all bytes up to `latest` were once read back and hashed
 //!   latest   {offset, hash, driver}: what had arrived; outlives the process
 //!   synced   {offset, hash, driver}: what was synced; outlives a power cut
+//!   readings [{at, digest}]: what reading all bytes back has come to
 //! ```
 //!
 //! `hash` is the hasher's state in Go's form and `driver` the driver's own state, both base64.
@@ -22,8 +22,11 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use wharfinger_driver::DriverPath;
-use wharfinger_oci::{HashState, Hasher};
-use wharfinger_runtime::Secret;
+use wharfinger_oci::{Algorithm, Digest, HashState, Hasher};
+use wharfinger_runtime::{Host, Secret};
+
+/// 4 MiB: the state of a driver grows with the parts of an upload, of which S3 allows 10,000.
+pub(super) const MOST_MARKER_BYTES: u64 = 4 * 1024 * 1024;
 
 /// A point from which an ingest can go on.
 #[derive(Debug, Clone)]
@@ -39,25 +42,57 @@ impl SavePoint {
     }
 }
 
+/// What reading all bytes back has come to: once an algorithm in the life of an ingest, so that
+/// nobody can have them read again and again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Readings(Vec<Reading>);
+
+/// The digest of all bytes, when there were so many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reading {
+    pub(crate) at: u64,
+    pub(crate) digest: Digest,
+}
+
+impl Readings {
+    /// Returns the one under `algorithm`.
+    pub(crate) fn under(&self, algorithm: Algorithm) -> Option<&Reading> {
+        let mut all = self.0.iter();
+        all.find(|reading| reading.digest.algorithm() == algorithm)
+    }
+
+    /// Adds the first one under its algorithm.
+    pub(crate) fn add(&mut self, reading: Reading) {
+        self.0.push(reading);
+    }
+}
+
 /// What is known of an ingest between requests.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Marker {
     pub(crate) host: String,
     pub(crate) boot: String,
-    pub(crate) rehashed: bool,
     pub(crate) latest: Option<SavePoint>,
     pub(crate) synced: Option<SavePoint>,
+    pub(crate) readings: Readings,
 }
 
 #[derive(Serialize, Deserialize)]
 struct MarkerJson {
     host: String,
     boot: String,
-    rehashed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     latest: Option<SavePointJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     synced: Option<SavePointJson>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    readings: Vec<ReadingJson>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ReadingJson {
+    at: u64,
+    digest: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -69,14 +104,23 @@ struct SavePointJson {
 }
 
 impl Marker {
+    /// What this process, in this boot of its machine, knows to have arrived.
+    pub(crate) fn of(host: &Host) -> Self {
+        Self {
+            host: host.machine().to_owned(),
+            boot: host.boot().to_owned(),
+            ..Self::default()
+        }
+    }
+
     /// Prints the marker of the ingest in `directory`.
     pub(crate) fn print(&self, secret: &Secret<Vec<u8>>, directory: &DriverPath) -> Bytes {
         let json = MarkerJson {
             host: self.host.clone(),
             boot: self.boot.clone(),
-            rehashed: self.rehashed,
             latest: self.latest.as_ref().map(SavePointJson::of),
             synced: self.synced.as_ref().map(SavePointJson::of),
+            readings: self.readings.0.iter().map(ReadingJson::of).collect(),
         };
         let json = serde_json::to_string(&json).expect("text, numbers and options are always JSON");
         let mac = hex(&mac_of(secret, directory, &json).finalize().into_bytes());
@@ -95,12 +139,13 @@ impl Marker {
             .verify_slice(&unhex(mac)?)
             .ok()?;
         let json: MarkerJson = serde_json::from_str(json).ok()?;
+        let readings = json.readings.into_iter().filter_map(ReadingJson::restore);
         Some(Self {
             host: json.host,
             boot: json.boot,
-            rehashed: json.rehashed,
             latest: json.latest.and_then(SavePointJson::restore),
             synced: json.synced.and_then(SavePointJson::restore),
+            readings: Readings(readings.collect()),
         })
     }
 }
@@ -122,6 +167,23 @@ impl SavePointJson {
             None => None,
         };
         (hasher.bytes_hashed() == self.offset).then_some(SavePoint { hasher, driver })
+    }
+}
+
+impl ReadingJson {
+    fn of(reading: &Reading) -> Self {
+        Self {
+            at: reading.at,
+            digest: reading.digest.to_string(),
+        }
+    }
+
+    fn restore(self) -> Option<Reading> {
+        let digest = self.digest.parse().ok()?;
+        Some(Reading {
+            at: self.at,
+            digest,
+        })
     }
 }
 
@@ -154,7 +216,6 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wharfinger_oci::Algorithm;
 
     fn sample() -> Marker {
         let mut hasher = Hasher::new(Algorithm::Sha256);
@@ -167,12 +228,19 @@ mod tests {
         Marker {
             host: "machine".into(),
             boot: "boot".into(),
-            rehashed: true,
             latest: Some(SavePoint {
                 hasher,
                 driver: None,
             }),
             synced: Some(synced),
+            readings: Readings(vec![reading()]),
+        }
+    }
+
+    fn reading() -> Reading {
+        Reading {
+            at: 19,
+            digest: Digest::of(Algorithm::Sha512, b"some bytes and more"),
         }
     }
 
@@ -194,10 +262,9 @@ mod tests {
             (synced.offset(), synced.driver.as_deref()),
             (10, Some(&b"parts"[..]))
         );
-        assert!(marker.rehashed);
+        assert_eq!(marker.readings.under(Algorithm::Sha512), Some(&reading()));
+        assert_eq!(marker.readings.under(Algorithm::Sha256), None);
     }
-
-    use wharfinger_oci::Digest;
 
     #[test]
     fn a_marker_counts_only_with_its_mac_in_its_place() {

@@ -105,7 +105,7 @@ impl Core {
     /// Goes back to nothing.
     pub(super) async fn reset(&mut self) -> driver::Result<()> {
         if let Some(ingest) = &mut self.ingest {
-            ingest.reset().await?;
+            ingest.rewind(&driver::Checkpoint::START).await?;
         }
         self.hasher = Hasher::new(self.hasher.algorithm());
         (self.synced, self.checkpointed) = (None, 0);

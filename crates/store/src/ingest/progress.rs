@@ -5,18 +5,17 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use wharfinger_driver::{
-    self as driver, DriverExt as _, Durability, ErrorKind as DriverErrorKind, Put, ReadRange,
-    Resume, Target,
+    self as driver, Checkpoint, DriverExt as _, Durability, ErrorKind as DriverErrorKind, ReadRange,
 };
 use wharfinger_oci::{Algorithm, Hasher};
 
-use crate::error::{Error, Result};
+use crate::blobs::hash_on;
+use crate::error::{Error, ErrorKind, Result};
 use crate::layout::IngestPaths;
 
 use super::IngestContext;
-use super::marker::{Marker, SavePoint};
+use super::marker::{Marker, Readings, SavePoint};
 use super::pipeline::{Core, SavesPoints};
 
 /// What a writer knows beside the bytes.
@@ -32,8 +31,10 @@ pub(super) struct Progress {
     pub(super) opened_at: u64,
     /// Whether part of the hasher's state was read from a file.
     pub(super) loaded: bool,
-    /// Whether all bytes were once read back.
-    pub(super) rehashed: bool,
+    /// Whether our marker tells of what was opened, and of the readings.
+    pub(super) marked: bool,
+    /// What reading all bytes back has come to.
+    pub(super) readings: Readings,
 }
 
 impl Progress {
@@ -59,40 +60,40 @@ impl Progress {
         };
         if latest.offset() == offset && offset > 0 {
             self.save(context, paths, &latest, core.synced.clone())
-                .await;
+                .await?;
         }
         Ok(offset)
     }
 
     /// Saves our marker, and the state for a foreign node that goes on from here. Without them
     /// whoever goes on reads the bytes back, so a failure is only told in the log.
+    ///
+    /// Fails with `UploadUnknown` when somebody has removed the ingest meanwhile; then nothing of it
+    /// must come back.
     async fn save(
         &self,
         context: &IngestContext,
         paths: &IngestPaths,
         latest: &SavePoint,
         synced: Option<SavePoint>,
-    ) {
+    ) -> Result<()> {
         let offset = latest.offset();
-        let marker = Marker {
-            host: context.runtime.host.machine().to_owned(),
-            boot: context.runtime.host.boot().to_owned(),
-            rehashed: self.rehashed,
-            latest: Some(latest.clone()),
-            synced,
-        };
+        let started = context.driver.find(&paths.started_at()).await;
+        if matches!(started, Ok(None)) {
+            return Err(Error::new(ErrorKind::UploadUnknown, &self.subject));
+        }
+        let marker = self.marker(context, Some(latest.clone()), synced);
         let state = latest.hasher.state();
-        let writes = [
-            Put::replace(
-                paths.marker(),
-                marker.print(&context.secret, &paths.directory),
-            ),
-            Put::replace(
-                paths.hash_state(latest.hasher.algorithm(), offset),
-                Bytes::copy_from_slice(state.as_bytes()),
-            ),
-        ];
-        if let Err(error) = context.driver.put(&writes, Durability::Scratch).await {
+        let saved = async {
+            context.write_marker(paths, &marker).await?;
+            let path = paths.hash_state(latest.hasher.algorithm(), offset);
+            let state = Bytes::copy_from_slice(state.as_bytes());
+            context
+                .driver
+                .put_one(&path, state, Durability::Scratch)
+                .await
+        };
+        if let Err(error) = saved.await {
             tracing::warn!(upload = %self.subject, offset, %error, "could not save the state of an upload");
         }
         if offset != self.opened_at && self.opened_at > 0 {
@@ -106,22 +107,57 @@ impl Progress {
                 tracing::debug!(upload = %self.subject, %error, "could not remove an old state");
             }
         }
+        Ok(())
+    }
+
+    fn marker(
+        &self,
+        context: &IngestContext,
+        latest: Option<SavePoint>,
+        synced: Option<SavePoint>,
+    ) -> Marker {
+        Marker {
+            latest,
+            synced,
+            readings: self.readings.clone(),
+            ..Marker::of(&context.runtime.host)
+        }
+    }
+
+    /// Has our marker tell where the ingest was opened, before its bytes are moved: from then on
+    /// nothing else tells a repeated finish what they were.
+    pub(super) async fn mark(&self, context: &IngestContext, core: &Core) {
+        let Some(paths) = self.paths.as_ref().filter(|_| !self.marked) else {
+            return;
+        };
+        let nothing_added = core.offset() == self.opened_at && core.is_hashed();
+        let latest = self.acknowledged().or_else(|| {
+            nothing_added.then(|| SavePoint {
+                hasher: core.hasher.clone(),
+                driver: self.opened.driver.clone(),
+            })
+        });
+        let Some(latest) = latest.filter(|latest| latest.offset() > 0) else {
+            return;
+        };
+        let marker = self.marker(context, Some(latest), core.synced.clone());
+        if let Err(error) = context.write_marker(paths, &marker).await {
+            tracing::warn!(upload = %self.subject, %error, "could not save where a finish began");
+        }
     }
 
     /// Saves checkpoints of a staged ingest.
     pub(super) fn saver(&self, context: &Arc<IngestContext>) -> Option<Arc<dyn SavesPoints>> {
         let paths = self.paths.clone()?;
-        let context = Arc::clone(context);
         Some(Arc::new(CheckpointSaver {
-            context,
+            context: Arc::clone(context),
             paths,
-            latest: self.acknowledged(),
-            rehashed: self.rehashed,
+            marker: self.marker(context, self.acknowledged(), None),
         }))
     }
 
     /// Goes back to where the ingest stood when it was opened; after a failed sync, when `unsynced`,
-    /// to the last point that is known to be durable.
+    /// to the last point ahead of it that is known to be durable.
     pub(super) async fn go_back(
         &self,
         context: &IngestContext,
@@ -135,121 +171,78 @@ impl Progress {
         let Some(paths) = &self.paths else {
             return ingest.abort().await.map_err(storage);
         };
-        let (to, point) = if unsynced {
-            let synced = core
-                .synced
-                .filter(|synced| synced.offset() <= self.opened_at);
-            (synced.as_ref().map_or(0, SavePoint::offset), synced)
+        let durable = core.synced.as_ref().map_or(0, SavePoint::offset);
+        let is_lost = unsynced && durable < self.opened_at && {
+            // Once moved, the bytes are no longer the ingest's, and whoever finds them looks again.
+            let data = context.driver.find(&paths.data()).await;
+            data.map_err(storage)?.is_some()
+        };
+        let point = if is_lost {
+            core.synced.clone()
         } else {
-            (self.opened_at, self.acknowledged())
+            self.acknowledged()
         };
-        // Dropped and not closed: closing would give a later state, and end the one to go back to.
-        drop(ingest);
-        drop_states_beyond(context, paths, to, None).await?;
-        if let Some(point) = self
-            .cut_data(context, paths, to, point)
-            .await
-            .map_err(storage)?
-        {
-            let synced = unsynced.then(|| point.clone());
-            self.save(context, paths, &point, synced).await;
-        }
-        Ok(())
-    }
-
-    /// Cuts the data off at `to`, and returns the point that is to be saved for it.
-    async fn cut_data(
-        &self,
-        context: &IngestContext,
-        paths: &IngestPaths,
-        to: u64,
-        point: Option<SavePoint>,
-    ) -> driver::Result<Option<SavePoint>> {
-        if to == 0 {
-            return empty(context, paths).await.map(|()| None);
-        }
-        let resume = Resume {
-            at: Some(to),
+        let to = match (&point, is_lost) {
+            (Some(point), _) => point.offset(),
+            (None, true) => 0,
+            (None, false) => self.opened_at,
+        };
+        let synced = core.synced.filter(|synced| synced.offset() <= to);
+        let marker = self.marker(context, point.clone(), synced.clone());
+        drop_states_beyond(context, paths, to, &marker).await?;
+        let back = Checkpoint {
+            offset: to,
             state: point.as_ref().and_then(|point| point.driver.clone()),
-            found: None,
         };
-        match context.driver.resume(&paths.data(), resume).await {
-            Ok(mut ingest) => {
-                let closed = ingest.close().await?;
-                Ok(point.map(|point| SavePoint {
-                    driver: closed.state,
-                    ..point
-                }))
+        match ingest.rewind(&back).await {
+            Ok(()) if to == 0 => return ingest.abort().await.map_err(storage),
+            Ok(()) => {}
+            // It was moved to its place already, and what the marker knows of it leads there.
+            Err(error) if error.kind() == DriverErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(storage(error)),
+        }
+        let closed = ingest.close().await.map_err(storage)?;
+        match point {
+            Some(point) => {
+                let driver = closed.state;
+                let point = SavePoint { driver, ..point };
+                self.save(context, paths, &point, synced).await
             }
-            // It was moved to its place already, and what is known of it leads there.
-            Err(error) if error.kind() == DriverErrorKind::NotFound => Ok(point),
-            Err(error) => Err(error),
+            None => Ok(()),
         }
     }
 }
 
-/// Removes the data of an ingest, unless somebody else has it open.
-async fn empty(context: &IngestContext, paths: &IngestPaths) -> driver::Result<()> {
-    let driver = &context.driver;
-    let opened = if driver.capabilities().staged_is_visible {
-        let start = Resume {
-            at: Some(0),
-            ..Resume::default()
-        };
-        driver.resume(&paths.data(), start).await
-    } else {
-        driver.begin(&Target::Staged(paths.data())).await
-    };
-    match opened {
-        Ok(mut ingest) => ingest.abort().await,
-        Err(error) if error.kind() == DriverErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
-/// Removes every saved state that covers more than `offset` bytes; before other bytes may follow.
-/// The marker goes altogether, unless `keep` is what it shall say.
+/// Removes every saved state that covers more than `offset` bytes, before other bytes may follow.
+/// What is left to be known is what `marker` tells.
 pub(super) async fn drop_states_beyond(
     context: &IngestContext,
     paths: &IngestPaths,
     offset: u64,
-    keep: Option<&SavePoint>,
+    marker: &Marker,
 ) -> Result<()> {
     let storage = |error| Error::storage(paths.directory.to_string(), error);
-    context
-        .driver
-        .delete_if_there(&paths.marker(), Durability::Scratch)
-        .await
-        .map_err(storage)?;
+    let driver = &context.driver;
+    if marker.latest.is_none() && marker.synced.is_none() {
+        let path = paths.marker();
+        let removed = driver.delete_if_there(&path, Durability::Scratch);
+        removed.await.map_err(storage)?;
+    } else {
+        let written = context.write_marker(paths, marker).await;
+        written.map_err(storage)?;
+    }
     for algorithm in Algorithm::ALL {
         let states = paths.hash_states().join(algorithm.as_str());
         let states = states.expect("the name of an algorithm is a component");
-        for entry in context.driver.list_all(&states).await.map_err(storage)? {
+        for entry in driver.list_all(&states).await.map_err(storage)? {
             // Names that are no numbers are nobody's states.
-            if entry.name.parse::<u64>().is_ok_and(|at| at > offset) {
-                let state = paths.hash_state(algorithm, entry.name.parse().unwrap_or(u64::MAX));
-                context
-                    .driver
-                    .delete_if_there(&state, Durability::Scratch)
-                    .await
-                    .map_err(storage)?;
-            }
+            let Some(at) = entry.name.parse().ok().filter(|at: &u64| *at > offset) else {
+                continue;
+            };
+            let state = paths.hash_state(algorithm, at);
+            let removed = driver.delete_if_there(&state, Durability::Scratch);
+            removed.await.map_err(storage)?;
         }
-    }
-    if let Some(point) = keep.filter(|point| point.offset() > 0) {
-        let marker = Marker {
-            host: context.runtime.host.machine().to_owned(),
-            boot: context.runtime.host.boot().to_owned(),
-            rehashed: false,
-            latest: Some(point.clone()),
-            synced: None,
-        };
-        let write = marker.print(&context.secret, &paths.directory);
-        context
-            .driver
-            .put_one(&paths.marker(), write, Durability::Scratch)
-            .await
-            .map_err(storage)?;
     }
     Ok(())
 }
@@ -269,18 +262,13 @@ pub(super) async fn remove(context: &IngestContext, paths: &IngestPaths) -> driv
 
 /// Hashes what `hasher` does not cover yet.
 pub(super) async fn read_back(
+    context: &IngestContext,
     ingest: &mut dyn driver::Ingest,
-    mut hasher: Hasher,
+    hasher: Hasher,
 ) -> driver::Result<Hasher> {
-    let mut stream = ingest
-        .read_back(ReadRange::from(hasher.bytes_hashed()))
-        .await?
-        .bytes;
-    while let Some(piece) = stream.next().await {
-        hasher.update(&piece?);
-        tokio::task::consume_budget().await;
-    }
-    Ok(hasher)
+    let range = ReadRange::from(hasher.bytes_hashed());
+    let bytes = ingest.read_back(range).await?.bytes;
+    hash_on(hasher, bytes, &context.runtime.blocking).await
 }
 
 /// Saves checkpoints while data arrives.
@@ -288,33 +276,21 @@ pub(super) async fn read_back(
 struct CheckpointSaver {
     context: Arc<IngestContext>,
     paths: IngestPaths,
-    /// Where the last answered request has ended.
-    latest: Option<SavePoint>,
-    rehashed: bool,
+    /// What the marker says beside the checkpoint.
+    marker: Marker,
 }
 
 #[async_trait]
 impl SavesPoints for CheckpointSaver {
     async fn save(&self, point: &SavePoint) {
         let marker = Marker {
-            host: self.context.runtime.host.machine().to_owned(),
-            boot: self.context.runtime.host.boot().to_owned(),
-            rehashed: self.rehashed,
-            latest: self.latest.clone(),
             synced: Some(point.clone()),
+            ..self.marker.clone()
         };
-        let write = Put::replace(
-            self.paths.marker(),
-            marker.print(&self.context.secret, &self.paths.directory),
-        );
         let saved = async {
-            let driver = &self.context.driver;
-            // Scratch that is made durable by itself: it goes with the ingest, which no journal
-            // should know of.
-            driver.put(&[write], Durability::Scratch).await?;
-            driver.settle(&self.paths.marker()).await?;
+            self.context.write_marker(&self.paths, &marker).await?;
             // The upload itself is found by its start time only.
-            driver.settle(&self.paths.started_at()).await
+            self.context.driver.settle(&self.paths.started_at()).await
         };
         if let Err(error) = saved.await {
             tracing::warn!(directory = %self.paths.directory, %error, "could not save a checkpoint");

@@ -11,14 +11,14 @@
 //!   only one written since this machine booted, since it may have outlived what it covers.
 //! - Whatever is not covered is read back and hashed: a short rest at once, a long one at the end.
 
-use wharfinger_driver::{DriverExt as _, Metadata};
+use wharfinger_driver::{Checkpoint, DriverExt as _, Metadata};
 use wharfinger_oci::{Algorithm, HashState, Hasher};
 
 use crate::error::{Error, Result};
 use crate::layout::IngestPaths;
 
 use super::IngestContext;
-use super::marker::{Marker, SavePoint};
+use super::marker::{Marker, Readings, SavePoint};
 
 /// Where to go on.
 #[derive(Debug)]
@@ -29,16 +29,16 @@ pub(super) struct Plan {
     pub(super) hashed: SavePoint,
     /// Whether any of it was read from a file rather than computed by this process.
     pub(super) loaded: bool,
+    /// Whether our marker says so.
+    pub(super) marked: bool,
     /// The last point that outlives a power cut.
     pub(super) synced: Option<SavePoint>,
-    /// The offset at which the last request ended that was answered, if it is known.
-    pub(super) acknowledged: Option<u64>,
-    /// Whether all of it was once read back.
-    pub(super) rehashed: bool,
+    /// The point at which the last request ended that was answered, if it is known.
+    pub(super) acknowledged: Option<SavePoint>,
+    /// What reading all of it back has come to.
+    pub(super) readings: Readings,
     /// Whether what lies beyond `at`, data and states, has to go first.
     pub(super) cut: bool,
-    /// How long the data is; `None` when there is none to be seen.
-    pub(super) found: Option<u64>,
 }
 
 impl Plan {
@@ -48,11 +48,33 @@ impl Plan {
             at: 0,
             hashed: nothing(Algorithm::Sha256),
             loaded: false,
+            marked: false,
             synced: None,
             acknowledged: None,
-            rehashed: false,
+            readings: Readings::default(),
             cut: false,
-            found: None,
+        }
+    }
+
+    /// Goes back to where the last answered request has ended, if that was at `offset`.
+    pub(super) fn go_back_to(&mut self, offset: u64) {
+        let acknowledged = self.acknowledged.as_ref().map_or(0, SavePoint::offset);
+        if offset >= self.at || offset != acknowledged {
+            return;
+        }
+        self.hashed = self
+            .acknowledged
+            .clone()
+            .unwrap_or_else(|| nothing(self.hashed.hasher.algorithm()));
+        self.synced.take_if(|synced| synced.offset() > offset);
+        (self.at, self.cut) = (offset, true);
+    }
+
+    /// Where the driver has to go on.
+    pub(super) fn point(&self) -> Checkpoint {
+        Checkpoint {
+            offset: self.at,
+            state: self.hashed.driver.clone(),
         }
     }
 }
@@ -65,54 +87,50 @@ pub(super) fn nothing(algorithm: Algorithm) -> SavePoint {
     }
 }
 
-/// Looks at what is there and decides. Changes nothing.
-pub(super) async fn plan(context: &IngestContext, paths: &IngestPaths) -> Result<Plan> {
-    let marker = read_marker(context, paths).await?;
-    if !context.driver.capabilities().staged_is_visible {
-        // Only the marker tells what is there, and what it tells of is durable.
-        return Ok(marker.map_or_else(Plan::fresh, |marker| from_latest(marker, None)));
-    }
-    let data = context.driver.find(&paths.data()).await;
-    let data = data.map_err(|error| Error::storage(paths.directory.to_string(), error))?;
-    let Some(size) = data.map(|metadata| metadata.size_bytes) else {
+/// Decides where to go on with an ingest whose data is as `data` says; that is `None` when there is
+/// none, or the driver does not show it. Changes nothing.
+pub(super) async fn plan(
+    context: &IngestContext,
+    paths: &IngestPaths,
+    data: Option<&Metadata>,
+) -> Result<Plan> {
+    let marker = context.read_marker(paths).await?;
+    let Some(data) = data else {
         return Ok(marker.map_or_else(Plan::fresh, |marker| without_data(context, marker)));
     };
+    let size = data.size_bytes;
     let foreign = foreign_state(context, paths, size).await?;
-    let plan = match marker {
-        Some(marker) => with_marker(context, marker, size, foreign),
+    Ok(match marker {
+        Some(marker) => with_marker(context, marker, data, foreign),
         None => Plan {
             at: size,
-            acknowledged: foreign.is_some().then_some(size),
             loaded: true,
+            acknowledged: foreign.clone(),
             hashed: foreign.unwrap_or_else(|| nothing(Algorithm::Sha256)),
             ..Plan::fresh()
         },
-    };
-    Ok(Plan {
-        found: Some(size),
-        ..plan
     })
 }
 
 fn from_latest(marker: Marker, size: Option<u64>) -> Plan {
-    let acknowledged = marker.latest.as_ref().map(SavePoint::offset);
-    let hashed = marker.latest.or_else(|| marker.synced.clone());
+    let hashed = marker.latest.clone().or_else(|| marker.synced.clone());
     let hashed = hashed.unwrap_or_else(|| nothing(Algorithm::Sha256));
     Plan {
         at: size.unwrap_or_else(|| hashed.offset()),
         hashed,
         loaded: true,
+        marked: true,
         synced: marker.synced,
-        acknowledged,
-        rehashed: marker.rehashed,
+        acknowledged: marker.latest,
+        readings: marker.readings,
         cut: false,
-        found: None,
     }
 }
 
-/// The data is gone: moved to its place by a finish that was cut short, unless the machine was.
+/// There is no data to be seen: moved to its place by a finish that was cut short, unless it went
+/// with the power; or the driver shows none, and then all that a marker tells of is durable.
 fn without_data(context: &IngestContext, marker: Marker) -> Plan {
-    if lost_power(context, &marker) {
+    if context.driver.capabilities().staged_is_visible && lost_power(context, &marker, None) {
         Plan::fresh()
     } else {
         from_latest(marker, None)
@@ -122,34 +140,31 @@ fn without_data(context: &IngestContext, marker: Marker) -> Plan {
 fn with_marker(
     context: &IngestContext,
     mut marker: Marker,
-    size: u64,
+    data: &Metadata,
     foreign: Option<SavePoint>,
 ) -> Plan {
-    if let Some(latest) = &marker.latest
-        && latest.offset() == size
-        && same_boot(context, &marker)
-    {
-        return from_latest(marker, Some(size));
-    }
+    let size = data.size_bytes;
     let ours = marker
         .latest
         .as_ref()
         .is_some_and(|latest| latest.offset() == size);
+    if ours && same_boot(context, &marker) {
+        return from_latest(marker, Some(size));
+    }
     if let Some(foreign) = foreign.filter(|_| !ours) {
         // A foreign node has written since, and saved what it knew.
         marker.synced.take_if(|synced| synced.offset() > size);
         return Plan {
             at: size,
-            hashed: foreign,
+            hashed: foreign.clone(),
             loaded: true,
             synced: marker.synced,
-            acknowledged: Some(size),
-            rehashed: false,
-            cut: false,
-            found: None,
+            acknowledged: Some(foreign),
+            readings: marker.readings,
+            ..Plan::fresh()
         };
     }
-    if lost_power(context, &marker) {
+    if lost_power(context, &marker, Some(data)) {
         let synced = marker.synced.filter(|synced| synced.offset() <= size);
         let hashed = synced.clone().unwrap_or_else(|| nothing(Algorithm::Sha256));
         let at = hashed.offset();
@@ -158,13 +173,14 @@ fn with_marker(
             hashed,
             loaded: true,
             synced,
+            readings: marker.readings,
             cut: at < size,
             ..Plan::fresh()
         };
     }
     // What lies behind the save points is bytes that arrived; what is short of them was cut off by
     // somebody else. What another machine has not synced it may have lost: that is read back.
-    let acknowledged = marker.latest.as_ref().map(SavePoint::offset);
+    let acknowledged = marker.latest.clone();
     let whole = same_boot(context, &marker);
     marker
         .latest
@@ -178,6 +194,7 @@ fn with_marker(
     Plan {
         acknowledged,
         hashed: furthest.unwrap_or(plan.hashed),
+        marked: false,
         ..plan
     }
 }
@@ -189,16 +206,17 @@ fn same_boot(context: &IngestContext, marker: &Marker) -> bool {
 }
 
 /// Whether the machine that wrote the marker is this one, and has lost what it had not synced.
-fn lost_power(context: &IngestContext, marker: &Marker) -> bool {
+/// Where machines have no names, as in most containers, it is this one unless somebody has written
+/// since this one has booted.
+fn lost_power(context: &IngestContext, marker: &Marker, data: Option<&Metadata>) -> bool {
     let host = &context.runtime.host;
-    !same_boot(context, marker) && marker.host == host.machine() && !host.machine().is_empty()
-}
-
-async fn read_marker(context: &IngestContext, paths: &IngestPaths) -> Result<Option<Marker>> {
-    let path = paths.marker();
-    let bytes = context.driver.find_small(&path).await;
-    let bytes = bytes.map_err(|error| Error::storage(path.to_string(), error))?;
-    Ok(bytes.and_then(|bytes| Marker::parse(&context.secret, &paths.directory, &bytes)))
+    if same_boot(context, marker) {
+        return false;
+    }
+    if marker.host.is_empty() || host.machine().is_empty() {
+        return data.is_some_and(|data| !host.has_run_since(data.modified));
+    }
+    marker.host == host.machine()
 }
 
 /// The state that a foreign node has saved at exactly `size`.

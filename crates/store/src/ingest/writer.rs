@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::layout::IngestPaths;
 use crate::links::LinkSet;
 
+use super::marker::{Marker, Readings};
 use super::pipeline::{CHECKPOINT_BYTES, Core, Pipeline};
 use super::progress::{Progress, drop_states_beyond, read_back};
 use super::recovery::{Plan, nothing};
@@ -45,7 +46,8 @@ impl IngestWriter {
             opened: nothing(algorithm),
             opened_at: 0,
             loaded: false,
-            rehashed: false,
+            marked: false,
+            readings: Readings::default(),
         };
         Self::of(
             set,
@@ -69,7 +71,7 @@ impl IngestWriter {
             && (1..=CATCH_UP_BYTES).contains(&gap)
         {
             tracing::debug!(%id, gap_bytes = gap, "reading back what no saved state covers");
-            hashed.hasher = read_back(&mut **ingest, hashed.hasher)
+            hashed.hasher = read_back(&set.context, &mut **ingest, hashed.hasher)
                 .await
                 .map_err(|error| Error::storage(&subject, error))?;
         }
@@ -80,7 +82,8 @@ impl IngestWriter {
             opened: hashed.clone(),
             opened_at: plan.at,
             loaded: plan.loaded && plan.at > 0,
-            rehashed: plan.rehashed,
+            marked: plan.marked && gap == 0 && !plan.cut,
+            readings: plan.readings,
         };
         let mut core = Core::new(ingest, hashed.hasher, plan.synced);
         core.saver = progress.saver(&set.context);
@@ -150,14 +153,14 @@ impl IngestWriter {
         }
         let core = self.pipeline.interrupt().await;
         if let Some(paths) = &self.progress.paths {
-            drop_states_beyond(&self.context, paths, 0, None).await?;
+            drop_states_beyond(&self.context, paths, 0, &Marker::default()).await?;
         }
         core.reset()
             .await
             .map_err(|error| Error::storage(&self.progress.subject, error))?;
         let progress = &mut self.progress;
         progress.opened = nothing(core.hasher.algorithm());
-        (progress.opened_at, progress.loaded, progress.rehashed) = (0, false, false);
+        (progress.opened_at, progress.loaded, progress.marked) = (0, false, false);
         core.saver = progress.saver(&self.context);
         self.offset = 0;
         Ok(())

@@ -170,6 +170,70 @@ async fn the_second_writer_is_refused_at_once_and_the_first_goes_on() {
 }
 
 #[tokio::test]
+async fn a_writer_that_is_refused_changes_nothing_of_what_is_known() {
+    let subject = Subject::filesystem();
+    let bytes = sample(20 * MIB, 14);
+    let uploads = subject.repository().uploads();
+    uploads.create(&id(1)).await.unwrap();
+    let offset = patch(&uploads, &id(1), &bytes.slice(..1000)).await.unwrap();
+    let mut first = uploads.open(&id(1), Purpose::Append).await.unwrap();
+    for piece in bytes.slice(1000..).chunks(100_000) {
+        first.write(Bytes::copy_from_slice(piece)).await.unwrap();
+    }
+    let second = uploads.open(&id(1), Purpose::Finish { offset }).await;
+    assert_eq!(*second.unwrap_err().kind(), ErrorKind::UploadBusy);
+    let marker = subject
+        .path("repositories/library/test/_uploads/00000000-0000-4000-8000-000000000001/wharfinger");
+    assert!(marker.exists(), "what the first has saved is there still");
+    assert_eq!(first.close().await.unwrap(), bytes.len() as u64);
+}
+
+#[tokio::test]
+async fn a_wrong_digest_of_one_algorithm_leaves_the_other_to_be_finished() {
+    let [sha256, sha512] = [Algorithm::Sha256, Algorithm::Sha512];
+    for (wrong, right) in [(sha512, sha256), (sha256, sha512), (sha512, sha512)] {
+        for subject in Subject::all() {
+            let bytes = sample(200_000, 15);
+            let uploads = subject.repository().uploads();
+            uploads.create(&id(1)).await.unwrap();
+            let offset = patch(&uploads, &id(1), &bytes).await.unwrap();
+            let expected = |algorithm, bytes: &[u8]| Expected {
+                digest: Digest::of(algorithm, bytes),
+                size_bytes: None,
+            };
+            let refused = expected(wrong, b"other");
+            let error = finish(&uploads, &id(1), offset, &Bytes::new(), refused).await;
+            assert!(matches!(
+                error.unwrap_err().kind(),
+                ErrorKind::DigestMismatch { .. }
+            ));
+            let uploads = repository(&subject.again()).uploads();
+            let good = expected(right, &bytes);
+            finish(&uploads, &id(1), offset, &Bytes::new(), good)
+                .await
+                .unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_was_removed_while_it_was_written_to_does_not_come_back() {
+    let subject = Subject::filesystem();
+    let uploads = subject.repository().uploads();
+    uploads.create(&id(1)).await.unwrap();
+    let mut writer = uploads.open(&id(1), Purpose::Append).await.unwrap();
+    writer.write(sample(100, 16)).await.unwrap();
+    let directory =
+        subject.path("repositories/library/test/_uploads/00000000-0000-4000-8000-000000000001");
+    std::fs::remove_dir_all(&directory).unwrap();
+    assert_eq!(
+        *writer.close().await.unwrap_err().kind(),
+        ErrorKind::UploadUnknown
+    );
+    assert!(!directory.exists());
+}
+
+#[tokio::test]
 async fn truncating_starts_again_and_only_at_zero() {
     for subject in Subject::all() {
         let (old, new) = (sample(6 * MIB, 6), sample(10_000, 7));

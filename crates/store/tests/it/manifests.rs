@@ -236,6 +236,62 @@ async fn a_foreign_tag_is_seen_at_once_and_only_when_it_is_whole() {
 }
 
 #[tokio::test]
+async fn rot_that_leaves_size_and_time_alone_is_repaired_by_a_push_once_found() {
+    let subject = Subject::filesystem();
+    let repository = subject.repository();
+    let digest = push_image(&repository, 1, "v1").await;
+    let by_tag: Reference = "v1".parse().unwrap();
+    let good = repository.get_manifest(&by_tag).await.unwrap().manifest;
+    let hex = digest.hex();
+    let path = subject.path(&format!("blobs/sha256/{}/{hex}/data", &hex[..2]));
+    let modified = fs::metadata(&path).unwrap().modified().unwrap();
+    let mut rotten = good.bytes().to_vec();
+    rotten[20] ^= 1;
+    fs::write(&path, rotten).unwrap();
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    file.set_modified(modified).unwrap();
+    let error = repository.get_manifest(&by_tag).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::ManifestUnknown);
+    repository.put_manifest(&by_tag, &good).await.unwrap();
+    repository.get_manifest(&by_tag).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_link_that_names_another_digest_than_its_own_counts_as_missing() {
+    let subject = Subject::filesystem();
+    let repository = subject.repository();
+    let first = push_image(&repository, 1, "v1").await;
+    let second = push_image(&repository, 2, "v2").await;
+    let link = format!(
+        "repositories/library/test/_manifests/revisions/sha256/{}/link",
+        first.hex()
+    );
+    fs::write(subject.path(&link), second.to_string()).unwrap();
+    let error = repository
+        .get_manifest(&Reference::Digest(first))
+        .await
+        .unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::ManifestUnknown);
+}
+
+#[tokio::test]
+async fn a_link_that_is_just_being_rewritten_is_waited_for() {
+    let subject = Subject::filesystem();
+    let repository = subject.repository();
+    let digest = push_image(&repository, 1, "v1").await;
+    let link = subject.path("repositories/library/test/_manifests/tags/v1/current/link");
+    fs::write(&link, "").unwrap();
+    let rewrite = subject
+        .runtime
+        .blocking
+        .run(move || fs::write(&link, digest.to_string()));
+    let by_tag: Reference = "v1".parse().unwrap();
+    let (found, rewritten) = tokio::join!(repository.get_manifest(&by_tag), rewrite);
+    rewritten.unwrap();
+    assert_eq!(found.unwrap().digest, digest);
+}
+
+#[tokio::test]
 async fn a_damaged_manifest_is_not_served_and_a_push_repairs_it() {
     let subject = Subject::filesystem();
     let repository = subject.repository();
@@ -247,16 +303,13 @@ async fn a_damaged_manifest_is_not_served_and_a_push_repairs_it() {
         .manifest;
     let hex = digest.hex();
     for damage in [&b""[..], b"{}", &good.bytes()[..good.bytes().len() - 1]] {
-        fs::write(
-            subject.path(&format!("blobs/sha256/{}/{hex}/data", &hex[..2])),
-            damage,
-        )
-        .unwrap();
+        let path = subject.path(&format!("blobs/sha256/{}/{hex}/data", &hex[..2]));
+        fs::write(path, damage).unwrap();
         let error = repository
             .get_manifest(&"v1".parse().unwrap())
             .await
             .unwrap_err();
-        assert_eq!(*error.kind(), ErrorKind::Damaged);
+        assert_eq!(*error.kind(), ErrorKind::ManifestUnknown);
         repository
             .put_manifest(&"v1".parse().unwrap(), &good)
             .await
