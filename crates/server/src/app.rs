@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::TryFutureExt as _;
 use tracing::{Instrument as _, Span};
@@ -11,7 +10,7 @@ use wharfinger_oci::RepositoryName;
 use wharfinger_runtime::Runtime;
 use wharfinger_store::{Repository, Store};
 
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::error::Failure;
 use crate::event::{Event, EventAction, Events, Target};
 use crate::request::{RequestIds, RequestInfo};
@@ -27,7 +26,7 @@ pub(crate) struct App {
     pub(crate) tokens: UploadTokens,
     pub(crate) ids: RequestIds,
     pub(crate) delete_enabled: bool,
-    pub(crate) body_idle_timeout: Duration,
+    pub(crate) limits: Limits,
     events: Events,
 }
 
@@ -40,7 +39,7 @@ impl App {
             runtime: parts.runtime,
             tokens: UploadTokens::new(&config.secret),
             delete_enabled: config.delete_enabled,
-            body_idle_timeout: config.limits.body_idle_timeout,
+            limits: config.limits.clone(),
             events: Events::new(parts.events),
         }
     }

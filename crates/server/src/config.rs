@@ -15,6 +15,9 @@ pub const DEFAULT_HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// 120 s: longer than a client waits for its own disk, shorter than forever.
 pub const DEFAULT_BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// 120 s, as for bodies: a client that takes nothing of its answer for so long is not there.
+pub const DEFAULT_WRITE_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+
 /// 32 KiB: a thousand open uploads then take some 100 MiB in all, with 64 KiB they take 140, and a
 /// push costs a few percent more CPU than with those.
 pub const DEFAULT_BUFFER_BYTES: usize = 32 * 1024;
@@ -76,6 +79,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// How long a body may stand still.
     pub body_idle_timeout: Duration,
+    /// How long a client may take nothing of its answer.
+    pub write_idle_timeout: Duration,
     /// How many bytes of a connection are buffered in each direction; at least 8 KiB.
     pub buffer_bytes: usize,
 }
@@ -86,6 +91,7 @@ impl Default for Limits {
             max_connections: DEFAULT_MAX_CONNECTIONS,
             header_timeout: DEFAULT_HEADER_TIMEOUT,
             body_idle_timeout: DEFAULT_BODY_IDLE_TIMEOUT,
+            write_idle_timeout: DEFAULT_WRITE_IDLE_TIMEOUT,
             buffer_bytes: DEFAULT_BUFFER_BYTES,
         }
     }

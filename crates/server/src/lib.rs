@@ -59,7 +59,7 @@ mod upload_token;
 pub use crate::access_log::TARGET as ACCESS_LOG;
 pub use crate::config::{
     Config, DEFAULT_BODY_IDLE_TIMEOUT, DEFAULT_BUFFER_BYTES, DEFAULT_DRAIN_TIMEOUT,
-    DEFAULT_HEADER_TIMEOUT, DEFAULT_MAX_CONNECTIONS, Endpoint, Limits,
+    DEFAULT_HEADER_TIMEOUT, DEFAULT_MAX_CONNECTIONS, DEFAULT_WRITE_IDLE_TIMEOUT, Endpoint, Limits,
 };
 pub use crate::error::{CODES, QUERY_INVALID, STORAGE_FULL};
 pub use crate::event::{Event, EventAction, EventCounters, EventSink, Target};

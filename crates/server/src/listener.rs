@@ -1,6 +1,8 @@
 //! From a listening socket to requests.
 
+mod alarm;
 mod linger;
+mod watched;
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,6 +22,7 @@ use crate::config::Limits;
 use crate::service::serve;
 
 use self::linger::Lingering;
+use self::watched::Watched;
 
 /// 100: what the specifications define is a quarter of it.
 const MAX_HEADERS: usize = 100;
@@ -103,7 +106,7 @@ impl Connections {
         };
         // In a box: a connection that waits for its next request holds no room for it.
         let service = service_fn(move |request| Box::pin(serve(Arc::clone(app), peer, request)));
-        let io = TokioIo::new(Lingering::new(stream));
+        let io = TokioIo::new(Watched::new(Lingering::new(stream), &app.limits));
         let mut connection = pin!(self.http.serve_connection(io, service));
         let served = async {
             tokio::select! {

@@ -50,7 +50,7 @@ pub(crate) async fn serve(
         incoming,
         &request,
         Arc::clone(&clock),
-        app.body_idle_timeout,
+        app.limits.body_idle_timeout,
     );
     let end = body.end();
     let call = Call {

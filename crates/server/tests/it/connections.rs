@@ -99,6 +99,24 @@ fn a_body_that_stands_still_is_cut_and_kept() {
 }
 
 #[test]
+fn a_client_that_does_not_read_its_answer_is_cut() {
+    let fixture = with(|config| {
+        config.limits.write_idle_timeout = Duration::from_millis(100);
+        config.limits.max_connections = 1;
+    });
+    // More than the buffers of both kernels take.
+    let blob = Blob::random(72, 32 * 1024 * 1024);
+    fixture.push("library/thing", &blob);
+    let path = format!("/v2/library/thing/blobs/{}", blob.digest);
+    let mut deaf = fixture.client().connect().unwrap();
+    deaf.send_head(&Request::new("GET", path.as_str())).unwrap();
+    // Its place is needed: nobody else is served until it is gone.
+    fixture.get("/v2/").expect(200).unwrap();
+    let head = deaf.read_head().unwrap();
+    assert!(deaf.read_body(&head, &mut std::io::sink()).is_err());
+}
+
+#[test]
 fn further_connections_wait() {
     let fixture = with(|config| config.limits.max_connections = 2);
     let mut open: Vec<_> = (0..2)
