@@ -1,5 +1,6 @@
 //! The body of a request, as a stream of pieces.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,8 +12,9 @@ use http::header::EXPECT;
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use wharfinger_runtime::Clock;
 
+use crate::app::App;
+use crate::config::Limits;
 use crate::request::RequestInfo;
 
 /// 64 KiB: most of a refused body that is read only to keep the connection. A client that has more
@@ -26,11 +28,11 @@ const MIN_SHARED_BYTES: usize = 32 * 1024;
 #[derive(Debug)]
 pub(crate) struct RequestBody {
     incoming: Incoming,
-    clock: Arc<dyn Clock>,
-    idle_timeout: Duration,
+    app: Arc<App>,
     /// The client waits to be asked for the body, and was not yet.
     withheld: bool,
     end: BodyEnd,
+    pace: Pace,
 }
 
 /// Tells whether a body was read to its end, also after the body itself is gone.
@@ -57,6 +59,9 @@ pub(crate) enum Cut {
     /// Nothing came for too long.
     #[error("nothing of the body came for {0:?}")]
     Idle(Duration),
+    /// It came, but by drops.
+    #[error("the body came at less than {0} bytes a second")]
+    Slow(u64),
 }
 
 /// Why a body was not taken whole.
@@ -74,20 +79,15 @@ pub(crate) enum CollectError {
 }
 
 impl RequestBody {
-    pub(crate) fn new(
-        incoming: Incoming,
-        request: &RequestInfo,
-        clock: Arc<dyn Clock>,
-        idle_timeout: Duration,
-    ) -> Self {
+    pub(crate) fn new(incoming: Incoming, request: &RequestInfo, app: Arc<App>) -> Self {
         let end = BodyEnd(Arc::new(AtomicBool::new(incoming.is_end_stream())));
         let withheld = !end.reached() && request.headers().contains_key(EXPECT);
         Self {
             incoming,
-            clock,
-            idle_timeout,
+            app,
             withheld,
             end,
+            pace: Pace::default(),
         }
     }
 
@@ -110,6 +110,7 @@ impl RequestBody {
             if let Ok(data) = frame.into_data()
                 && !data.is_empty()
             {
+                self.pace.received_bytes += data.len() as u64;
                 return Ok(Some(unpinned(data)));
             }
         }
@@ -121,15 +122,22 @@ impl RequestBody {
         // Mostly the next piece is there already, and needs no timer.
         let frame = match self.incoming.frame().now_or_never() {
             Some(frame) => frame,
-            None => {
-                let sleep = self.clock.sleep(self.idle_timeout);
-                match select(self.incoming.frame(), sleep).await {
-                    Either::Left((frame, _)) => frame,
-                    Either::Right(((), _)) => return Err(Cut::Idle(self.idle_timeout)),
-                }
-            }
+            None => self.wait().await?,
         };
         frame.transpose().map_err(Cut::Connection)
+    }
+
+    async fn wait(&mut self) -> Result<Option<Result<Frame<Bytes>, hyper::Error>>, Cut> {
+        let (clock, limits) = (&self.app.runtime.clock, &self.app.limits);
+        let (patience, cut) = self.pace.patience(limits);
+        let from = clock.monotonic();
+        match select(self.incoming.frame(), clock.sleep(patience)).await {
+            Either::Left((frame, _)) => {
+                self.pace.waited += clock.monotonic().saturating_sub(from);
+                Ok(frame)
+            }
+            Either::Right(((), _)) => Err(cut),
+        }
     }
 
     /// Returns the whole body.
@@ -159,18 +167,54 @@ impl RequestBody {
         }
     }
 
-    /// Reads the rest if it is short, so that the connection can be kept after a refusal.
+    /// Reads the rest if it is short and comes soon, so that the connection can be kept after a
+    /// refusal.
     pub(crate) async fn drain(&mut self) {
-        let mut left = MAX_DRAINED_BYTES;
-        let longer = self.incoming.size_hint().lower() > left as u64;
+        let longer = self.incoming.size_hint().lower() > MAX_DRAINED_BYTES as u64;
         if self.end.reached() || self.withheld || longer {
             return;
         }
-        while let Ok(Some(piece)) = self.next().await {
-            match left.checked_sub(piece.len()) {
-                Some(less) => left = less,
-                None => return,
+        let enough = self
+            .app
+            .runtime
+            .clock
+            .sleep(self.app.limits.refused_body_timeout);
+        let rest = pin!(async {
+            let mut left = MAX_DRAINED_BYTES;
+            while let Ok(Some(piece)) = self.next().await {
+                match left.checked_sub(piece.len()) {
+                    Some(less) => left = less,
+                    None => return,
+                }
             }
+        });
+        // What has not come by then costs the connection.
+        select(rest, enough).await;
+    }
+}
+
+/// How a body has come so far.
+#[derive(Debug, Default)]
+struct Pace {
+    received_bytes: u64,
+    /// How long it was waited for. What the storage takes is not the client's time.
+    waited: Duration,
+}
+
+impl Pace {
+    /// Returns how long the next piece may be waited for, and what is the matter if it has not come
+    /// by then.
+    fn patience(&self, limits: &Limits) -> (Duration, Cut) {
+        let (idle, rate) = (limits.body_idle_timeout, limits.min_body_rate);
+        let allowed = match self.received_bytes.checked_div(rate) {
+            Some(seconds) => limits.body_grace.max(Duration::from_secs(seconds)),
+            None => return (idle, Cut::Idle(idle)),
+        };
+        let left = allowed.saturating_sub(self.waited);
+        if idle <= left {
+            (idle, Cut::Idle(idle))
+        } else {
+            (left, Cut::Slow(rate))
         }
     }
 }
@@ -182,5 +226,40 @@ fn unpinned(data: Bytes) -> Bytes {
         Bytes::copy_from_slice(&data)
     } else {
         data
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn secs(secs: u64) -> Duration {
+        Duration::from_secs(secs)
+    }
+
+    /// How long is waited, and whether it is the rate that ends it.
+    fn patience(received_bytes: u64, waited: Duration) -> (Duration, bool) {
+        let pace = Pace {
+            received_bytes,
+            waited,
+        };
+        let (patience, cut) = pace.patience(&Limits::default());
+        (patience, matches!(cut, Cut::Slow(1024)))
+    }
+
+    #[test]
+    fn a_body_has_to_come_at_a_rate_once_its_grace_is_over() {
+        assert_eq!(patience(0, secs(0)), (secs(30), true));
+        assert_eq!(patience(1, secs(29)), (secs(1), true));
+        assert_eq!(patience(30 * 1024, secs(30)), (secs(0), true));
+        assert_eq!(patience(100 * 1024, secs(30)), (secs(70), true));
+        // Whoever was fast may rest for as long as anybody.
+        assert_eq!(patience(1 << 30, secs(1000)), (secs(120), false));
+        let unlimited = Limits {
+            min_body_rate: 0,
+            ..Limits::default()
+        };
+        let (patience, _) = Pace::default().patience(&unlimited);
+        assert_eq!(patience, secs(120));
     }
 }

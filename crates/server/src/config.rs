@@ -15,6 +15,15 @@ pub const DEFAULT_HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// 120 s: longer than a client waits for its own disk, shorter than forever.
 pub const DEFAULT_BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// 30 s: so long a body may come as slowly as it likes; short ones never meet the rate.
+pub const DEFAULT_BODY_GRACE: Duration = Duration::from_secs(30);
+
+/// 1 KiB/s: less than any line in use, and more than one that is only meant to hold a connection.
+pub const DEFAULT_MIN_BODY_RATE: u64 = 1024;
+
+/// 5 s: what is left of a refused body is read only to keep the connection, which is not worth more.
+pub const DEFAULT_REFUSED_BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// 120 s, as for bodies: a client that takes nothing of its answer for so long is not there.
 pub const DEFAULT_WRITE_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -79,6 +88,12 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// How long a body may stand still.
     pub body_idle_timeout: Duration,
+    /// How long a body may be waited for in all before [`Self::min_body_rate`] counts.
+    pub body_grace: Duration,
+    /// How many bytes of a body have to come in a second of waiting, on average; 0 is no limit.
+    pub min_body_rate: u64,
+    /// How long the rest of a refused body is read, so that the connection can be kept.
+    pub refused_body_timeout: Duration,
     /// How long a client may take nothing of its answer.
     pub write_idle_timeout: Duration,
     /// How many bytes of a connection are buffered in each direction; at least 8 KiB.
@@ -91,6 +106,9 @@ impl Default for Limits {
             max_connections: DEFAULT_MAX_CONNECTIONS,
             header_timeout: DEFAULT_HEADER_TIMEOUT,
             body_idle_timeout: DEFAULT_BODY_IDLE_TIMEOUT,
+            body_grace: DEFAULT_BODY_GRACE,
+            min_body_rate: DEFAULT_MIN_BODY_RATE,
+            refused_body_timeout: DEFAULT_REFUSED_BODY_TIMEOUT,
             write_idle_timeout: DEFAULT_WRITE_IDLE_TIMEOUT,
             buffer_bytes: DEFAULT_BUFFER_BYTES,
         }

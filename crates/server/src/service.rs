@@ -46,12 +46,7 @@ pub(crate) async fn serve(
         path = request.path(),
         %peer,
     );
-    let body = RequestBody::new(
-        incoming,
-        &request,
-        Arc::clone(&clock),
-        app.limits.body_idle_timeout,
-    );
+    let body = RequestBody::new(incoming, &request, Arc::clone(&app));
     let end = body.end();
     let call = Call {
         app,

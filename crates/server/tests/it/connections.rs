@@ -99,6 +99,41 @@ fn a_body_that_stands_still_is_cut_and_kept() {
 }
 
 #[test]
+fn a_body_that_comes_by_drops_is_cut_and_kept() {
+    let fixture = with(|config| config.limits.body_grace = Duration::from_millis(100));
+    let location = fixture.start();
+    let mut connection = fixture.client().connect().unwrap();
+    let request = Request::new("PATCH", location.as_str()).header("Content-Length", "100000");
+    connection.send_head(&request).unwrap();
+    eventually!({
+        // It may have been cut already.
+        drop(connection.send(b"x"));
+        fixture
+            .range_of(&location)
+            .is_some_and(|range| range != "0-0")
+    });
+    let answer = connection.read_response(false).unwrap();
+    assert_refused(&answer, 400, "SIZE_INVALID");
+    assert!(answer.head.closes());
+    // It may go on elsewhere.
+    let status = fixture.get(location.split('?').next().unwrap());
+    fixture.patch(&target(&status), b"more");
+}
+
+#[test]
+fn a_refused_body_that_does_not_come_costs_the_connection() {
+    let fixture = with(|config| config.limits.refused_body_timeout = Duration::from_millis(50));
+    let mut connection = fixture.client().connect().unwrap();
+    let request = Request::new("PATCH", format!("{UPLOADS}none"));
+    connection
+        .send_head(&request.header("Content-Length", "5"))
+        .unwrap();
+    let answer = connection.read_response(false).unwrap();
+    assert_refused(&answer, 404, "BLOB_UPLOAD_INVALID");
+    assert!(answer.head.closes());
+}
+
+#[test]
 fn a_client_that_does_not_read_its_answer_is_cut() {
     let fixture = with(|config| {
         config.limits.write_idle_timeout = Duration::from_millis(100);
