@@ -15,6 +15,7 @@ use wharfinger_server::{Config, Endpoint, EventCounters, Limits, Parts, Server};
 use wharfinger_store::{DescriptorCache, MemoryDescriptorCache, Store, StoreOptions, VerifyPolicy};
 
 use crate::config::{CacheConfig, DriverConfig, Durability, ServeConfig, Verify};
+use crate::descriptors;
 
 /// 16 calls at once: enough to keep any disk busy, and each thread costs a megabyte or two.
 /// `maxthreads` of a file may only make it fewer.
@@ -72,13 +73,15 @@ async fn run(config: ServeConfig, runtime: Runtime, secret: Secret<Vec<u8>>) -> 
     options.sparse_manifests = config.sparse_manifests;
     let store = Store::new(driver, cache, runtime.clone(), options);
 
+    let mut limits = Limits::default();
+    limits.max_connections = descriptors::enough_for(limits.max_connections);
     let candidates = config.http.addr.candidates()?;
     let server = Config {
         endpoints: vec![Endpoint { candidates }],
         secret,
         delete_enabled: config.storage.delete_enabled,
         drain_timeout: config.http.drain_timeout,
-        limits: Limits::default(),
+        limits,
     };
     let parts = Parts {
         store,
