@@ -48,6 +48,28 @@ fn nothing_can_be_read_as_image_and_as_index() {
 }
 
 #[test]
+fn what_is_wrong_is_said_in_short() {
+    // Each character costs seven or more once it is escaped, and a quoted value is never ended.
+    for filling in ["\\u0001", "\\\"", "\u{85}", "\u{2028}", "ä", "\\u009b"] {
+        let value = filling.repeat(100_000);
+        for text in [
+            format!(r#"{{"schemaVersion":"{value}"}}"#),
+            format!(r#"{{"schemaVersion":2,"config":"{value}"}}"#),
+            format!(r#"{{"schemaVersion":2,"manifests":[{{"platform":"{value}"}}]}}"#),
+        ] {
+            let message = json_error(text);
+            assert!(message.starts_with("invalid type: string \""), "{message}");
+            assert!(message.contains("… at line 1 column "), "{message}");
+            assert!(message.len() < 2000, "{}", message.len());
+            assert!(!message.contains(|c: char| c.is_control() || c == '\u{2028}'));
+        }
+    }
+    let message = json_error(r#"{"schemaVersion":"two"}"#);
+    let expected = r#"invalid type: string "two", expected u64 at line 1 column 22"#;
+    assert_eq!(message, expected);
+}
+
+#[test]
 fn a_known_key_comes_once_and_in_its_own_case() {
     let text = image().to_string();
     for (key, value) in [
