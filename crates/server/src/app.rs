@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use futures_util::TryFutureExt as _;
+use tokio::sync::Semaphore;
 use tracing::{Instrument as _, Span};
 use wharfinger_auth::{Gate, Principal};
 use wharfinger_oci::RepositoryName;
@@ -27,6 +28,8 @@ pub(crate) struct App {
     pub(crate) ids: RequestIds,
     pub(crate) delete_enabled: bool,
     pub(crate) limits: Limits,
+    /// A permit for each byte of a body that is held whole in memory.
+    pub(crate) body_memory: Arc<Semaphore>,
     events: Events,
 }
 
@@ -39,6 +42,12 @@ impl App {
             runtime: parts.runtime,
             tokens: UploadTokens::new(&config.secret),
             delete_enabled: config.delete_enabled,
+            body_memory: Arc::new(Semaphore::new(
+                config
+                    .limits
+                    .manifest_memory_bytes
+                    .min(Semaphore::MAX_PERMITS),
+            )),
             limits: config.limits.clone(),
             events: Events::new(parts.events),
         }

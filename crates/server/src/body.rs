@@ -12,6 +12,7 @@ use http::header::EXPECT;
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::app::App;
 use crate::config::Limits;
@@ -76,6 +77,16 @@ pub(crate) enum CollectError {
         /// How much is taken.
         limit_bytes: usize,
     },
+    /// All bodies together have more than is held in memory.
+    #[error("too many bodies are held in memory")]
+    NoMemory,
+}
+
+/// A whole body. While it is there, its bytes count among those that are held in memory.
+#[derive(Debug)]
+pub(crate) struct WholeBody {
+    pub(crate) bytes: Bytes,
+    pub(crate) memory: OwnedSemaphorePermit,
 }
 
 impl RequestBody {
@@ -143,28 +154,30 @@ impl RequestBody {
     /// Returns the whole body.
     ///
     /// # Errors
-    /// Fails if the body is cut, or has more than `limit_bytes`; then no more than a piece beyond
-    /// the limit was read.
-    pub(crate) async fn collect(&mut self, limit_bytes: usize) -> Result<Bytes, CollectError> {
-        let Some(mut first) = self.next().await? else {
-            return Ok(Bytes::new());
-        };
-        let mut rest = BytesMut::new();
-        loop {
-            if first.len() + rest.len() > limit_bytes {
+    /// Fails if the body is cut, has more than `limit_bytes`, or finds no room beside all others;
+    /// then no more than a piece beyond what there is room for was read.
+    pub(crate) async fn collect(&mut self, limit_bytes: usize) -> Result<WholeBody, CollectError> {
+        let mut memory = self.room_for(0)?;
+        let mut all = Pieces::default();
+        while let Some(piece) = self.next().await? {
+            if all.len() + piece.len() > limit_bytes {
                 return Err(CollectError::TooLong { limit_bytes });
             }
-            match self.next().await? {
-                Some(piece) if rest.is_empty() => {
-                    rest.extend_from_slice(&first);
-                    rest.extend_from_slice(&piece);
-                    first.clear();
-                }
-                Some(piece) => rest.extend_from_slice(&piece),
-                None if rest.is_empty() => return Ok(first),
-                None => return Ok(rest.freeze()),
-            }
+            memory.merge(self.room_for(piece.len())?);
+            all.push(piece);
         }
+        Ok(WholeBody {
+            bytes: all.join(),
+            memory,
+        })
+    }
+
+    /// Takes room in memory. Nobody waits for it: whoever waits holds some already.
+    fn room_for(&self, bytes: usize) -> Result<OwnedSemaphorePermit, CollectError> {
+        let bytes = u32::try_from(bytes).map_err(|_| CollectError::NoMemory)?;
+        Arc::clone(&self.app.body_memory)
+            .try_acquire_many_owned(bytes)
+            .map_err(|_| CollectError::NoMemory)
     }
 
     /// Reads the rest if it is short and comes soon, so that the connection can be kept after a
@@ -190,6 +203,37 @@ impl RequestBody {
         });
         // What has not come by then costs the connection.
         select(rest, enough).await;
+    }
+}
+
+/// Pieces that become one; a single one stays where it is.
+#[derive(Debug, Default)]
+struct Pieces {
+    first: Bytes,
+    more: BytesMut,
+}
+
+impl Pieces {
+    fn len(&self) -> usize {
+        self.first.len() + self.more.len()
+    }
+
+    fn push(&mut self, piece: Bytes) {
+        if self.len() == 0 {
+            self.first = piece;
+            return;
+        }
+        self.more
+            .extend_from_slice(&std::mem::take(&mut self.first));
+        self.more.extend_from_slice(&piece);
+    }
+
+    fn join(self) -> Bytes {
+        if self.more.is_empty() {
+            self.first
+        } else {
+            self.more.freeze()
+        }
     }
 }
 

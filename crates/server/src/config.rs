@@ -24,6 +24,9 @@ pub const DEFAULT_MIN_BODY_RATE: u64 = 1024;
 /// 5 s: what is left of a refused body is read only to keep the connection, which is not worth more.
 pub const DEFAULT_REFUSED_BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// 64 MiB: sixteen of the largest manifests at once, or thousands of usual ones.
+pub const DEFAULT_MANIFEST_MEMORY_BYTES: usize = 64 * 1024 * 1024;
+
 /// 120 s, as for bodies: a client that takes nothing of its answer for so long is not there.
 pub const DEFAULT_WRITE_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -94,6 +97,8 @@ pub struct Limits {
     pub min_body_rate: u64,
     /// How long the rest of a refused body is read, so that the connection can be kept.
     pub refused_body_timeout: Duration,
+    /// How many bytes of manifests that are being pushed are held in memory, over all requests.
+    pub manifest_memory_bytes: usize,
     /// How long a client may take nothing of its answer.
     pub write_idle_timeout: Duration,
     /// How many bytes of a connection are buffered in each direction; at least 8 KiB.
@@ -109,6 +114,7 @@ impl Default for Limits {
             body_grace: DEFAULT_BODY_GRACE,
             min_body_rate: DEFAULT_MIN_BODY_RATE,
             refused_body_timeout: DEFAULT_REFUSED_BODY_TIMEOUT,
+            manifest_memory_bytes: DEFAULT_MANIFEST_MEMORY_BYTES,
             write_idle_timeout: DEFAULT_WRITE_IDLE_TIMEOUT,
             buffer_bytes: DEFAULT_BUFFER_BYTES,
         }

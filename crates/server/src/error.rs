@@ -16,6 +16,7 @@
 //! | bytes that do not follow those that are there, or a second writer | `RANGE_INVALID` | 416 |
 //! | number of a page malformed or too large | `PAGINATION_NUMBER_INVALID` | 400 |
 //! | storage full | `STORAGE_FULL` | 507, with Retry-After |
+//! | manifests that are being pushed fill the memory for them | `UNAVAILABLE` | 503, with Retry-After |
 //! | storage failed otherwise | `UNAVAILABLE` | 503, with Retry-After |
 //! | content damaged, or a fault of ours | `UNKNOWN` | 500 |
 //!
@@ -271,6 +272,9 @@ impl From<CollectError> for Failure {
                 Self::because(&code::MANIFEST_INVALID, error.to_string())
                     .with_status(StatusCode::PAYLOAD_TOO_LARGE)
             }
+            CollectError::NoMemory => Self::new(&code::UNAVAILABLE)
+                .retry_after(RETRY_UNAVAILABLE_SECONDS)
+                .with_cause(error),
         }
     }
 }
