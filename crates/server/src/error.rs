@@ -5,6 +5,7 @@
 //! | no such path | `NAME_UNKNOWN` | 404 |
 //! | method that the path does not have, or deleting while it is off | `UNSUPPORTED` | 405 |
 //! | malformed name, tag, digest, query | `…_INVALID` | 400 |
+//! | reading a manifest by what is neither tag nor digest | `MANIFEST_UNKNOWN` | 404 |
 //! | credentials missing, right missing | `UNAUTHORIZED`, `DENIED` | 401, 403 |
 //! | repository, blob, manifest or tag not there | `NAME_`, `BLOB_`, `MANIFEST_UNKNOWN` | 404 |
 //! | manifest malformed, or of another type than it is sent with | `MANIFEST_INVALID` | 400 |

@@ -126,6 +126,18 @@ fn a_manifest_under_another_digest_is_refused() {
 }
 
 #[test]
+fn what_can_be_no_reference_is_not_there() {
+    let fixture = Fixture::memory();
+    let image = pushed(&fixture, 27);
+    let path = "/v2/library/thing/manifests/.INVALID_MANIFEST_NAME";
+    assert_refused(&fixture.get(path), 404, "MANIFEST_UNKNOWN");
+    assert_eq!(fixture.head(path).status(), 404);
+    let put = fixture.put_manifest(path, &image.manifest);
+    assert_refused(&put, 400, "TAG_INVALID");
+    assert_refused(&fixture.delete(path), 400, "TAG_INVALID");
+}
+
+#[test]
 fn manifests_that_are_being_pushed_share_a_memory() {
     let fixture = Fixture::with(Arc::new(Memory::new()), Vec::new(), |config| {
         config.limits.manifest_memory_bytes = 100_000;
