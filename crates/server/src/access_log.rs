@@ -10,6 +10,7 @@ use http_body::{Frame, SizeHint};
 use tracing::Span;
 use wharfinger_runtime::Clock;
 
+use crate::listener::UnderWay;
 use crate::request::RequestInfo;
 use crate::response::{Body, BodyError};
 
@@ -21,6 +22,7 @@ pub const TARGET: &str = "wharfinger::access";
 pub(crate) struct LoggedBody {
     body: Body,
     line: Line,
+    _under_way: UnderWay,
 }
 
 /// What the line says.
@@ -40,9 +42,11 @@ impl LoggedBody {
         request: Arc<RequestInfo>,
         clock: Arc<dyn Clock>,
         span: Span,
+        under_way: UnderWay,
     ) -> Self {
         Self {
             body,
+            _under_way: under_way,
             line: Line {
                 status,
                 sent_bytes: 0,
@@ -78,7 +82,7 @@ impl http_body::Body for LoggedBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Self { body, line } = self.get_mut();
+        let Self { body, line, .. } = self.get_mut();
         let polled = {
             let _entered = line.span.enter();
             ready!(Pin::new(body).poll_frame(cx))

@@ -8,9 +8,12 @@ use wharfinger_runtime::Secret;
 /// 60 s: as long as a node is usually given to end; requests that take longer can be resumed.
 pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// 10 s: a head is one packet; who takes longer holds a connection for nothing. It also bounds how
-/// long a connection is kept without a request.
+/// 10 s: a head is one packet; who takes longer holds a connection for nothing, and so does who
+/// connects and asks for nothing.
 pub const DEFAULT_HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// 120 s: a client that extracts one layer asks for the next over the connection that it has.
+pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// 120 s: longer than a client waits for its own disk, shorter than forever.
 pub const DEFAULT_BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
@@ -87,8 +90,10 @@ impl From<SocketAddr> for Endpoint {
 pub struct Limits {
     /// How many connections are open at once; further ones wait to be accepted.
     pub max_connections: usize,
-    /// How long the head of a request may take, and a connection may be without one.
+    /// How long the head of a request may take, and a new connection may be without one.
     pub header_timeout: Duration,
+    /// How long a connection is kept after its last answer.
+    pub idle_timeout: Duration,
     /// How long a body may stand still.
     pub body_idle_timeout: Duration,
     /// How long a body may be waited for in all before [`Self::min_body_rate`] counts.
@@ -110,6 +115,7 @@ impl Default for Limits {
         Self {
             max_connections: DEFAULT_MAX_CONNECTIONS,
             header_timeout: DEFAULT_HEADER_TIMEOUT,
+            idle_timeout: DEFAULT_IDLE_TIMEOUT,
             body_idle_timeout: DEFAULT_BODY_IDLE_TIMEOUT,
             body_grace: DEFAULT_BODY_GRACE,
             min_body_rate: DEFAULT_MIN_BODY_RATE,

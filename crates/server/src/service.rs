@@ -20,6 +20,7 @@ use crate::app::{App, Call};
 use crate::body::RequestBody;
 use crate::error::Failure;
 use crate::handlers;
+use crate::listener::UnderWay;
 use crate::request::RequestInfo;
 use crate::response::Response;
 use crate::router::{Action, route};
@@ -32,6 +33,7 @@ pub(crate) async fn serve(
     app: Arc<App>,
     peer: SocketAddr,
     request: Request<Incoming>,
+    under_way: UnderWay,
 ) -> Result<http::Response<LoggedBody>, Infallible> {
     let clock = Arc::clone(&app.runtime.clock);
     let (parts, incoming) = request.into_parts();
@@ -74,7 +76,7 @@ pub(crate) async fn serve(
             .insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let status = response.status();
-    Ok(response.map(|body| LoggedBody::new(body, status, call.request, clock, span)))
+    Ok(response.map(|body| LoggedBody::new(body, status, call.request, clock, span, under_way)))
 }
 
 /// Finds the action, has it granted, and does it.

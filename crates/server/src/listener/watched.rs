@@ -2,6 +2,8 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -11,22 +13,109 @@ use crate::config::Limits;
 
 use super::alarm::Alarm;
 
-/// A connection that fails once nothing of an answer was taken for too long.
+/// A connection that ends once
+///
+/// - nothing of an answer was taken for too long,
+/// - a head that has begun is not complete in time,
+/// - no request begins in time: sooner on a new connection than on one that had a request.
+///
+/// The beginning of a head that came together with the request before is not seen; such a head has
+/// the time of a connection that is kept.
 #[derive(Debug)]
 pub(super) struct Watched<S> {
     stream: S,
+    header_timeout: Duration,
+    idle_timeout: Duration,
     write_idle_timeout: Duration,
+    requests: Requests,
+    /// What [`Requests::turn`] was when the next head began to be waited for.
+    turn: usize,
+    /// Something of that head has come.
+    begun: bool,
+    /// Set while a head is waited for.
+    unasked: Alarm,
     /// Set while the other side takes nothing.
     unread: Alarm,
 }
 
+/// Tells a connection whether a request is under way.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Requests(Arc<AtomicUsize>);
+
+/// A request that is under way until this is dropped.
+#[derive(Debug)]
+pub(crate) struct UnderWay(Requests);
+
+impl Requests {
+    pub(super) fn begin(&self) -> UnderWay {
+        self.step();
+        UnderWay(self.clone())
+    }
+
+    /// Returns how many times a request began or ended: an odd number while one is under way.
+    fn turn(&self) -> usize {
+        self.0.load(Ordering::Acquire)
+    }
+
+    fn step(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.step();
+    }
+}
+
 impl<S> Watched<S> {
-    pub(super) fn new(stream: S, limits: &Limits) -> Self {
+    pub(super) fn new(stream: S, limits: &Limits, requests: Requests) -> Self {
+        let mut unasked = Alarm::default();
+        unasked.set(limits.header_timeout);
         Self {
             stream,
+            header_timeout: limits.header_timeout,
+            idle_timeout: limits.idle_timeout,
             write_idle_timeout: limits.write_idle_timeout,
+            turn: requests.turn(),
+            requests,
+            begun: false,
+            unasked,
             unread: Alarm::default(),
         }
+    }
+
+    /// Holds a head that does not come against the clock.
+    fn watch_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<()>>,
+        read_bytes: usize,
+    ) -> Poll<io::Result<()>> {
+        let turn = self.requests.turn();
+        if turn % 2 == 1 || self.unread.is_set() {
+            self.unasked.clear();
+            return polled;
+        }
+        if turn != self.turn || !self.unasked.is_set() {
+            self.turn = turn;
+            self.begun = false;
+            self.unasked.set(self.idle_timeout);
+        }
+        if read_bytes > 0 && !self.begun {
+            self.begun = true;
+            self.unasked.set(self.header_timeout);
+        }
+        if polled.is_ready() {
+            return polled;
+        }
+        ready!(self.unasked.poll(cx));
+        Poll::Ready(if self.begun {
+            Err(timed_out("the head of a request does not come to its end"))
+        } else {
+            // As if the other side had closed: nobody is owed anything.
+            Ok(())
+        })
     }
 
     /// Holds a write that does not go on against the clock.
@@ -57,7 +146,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        self.watch_read(cx, polled, buffer.filled().len() - before)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wharfinger_driver::{Driver, Memory};
+use wharfinger_driver::{Driver, Fault, FaultPlan, Faulty, Memory, Method};
 use wharfinger_testkit::{Blob, Client, Request, eventually};
 
 use crate::fixture::{Fixture, UNDER_WAY, UPLOADS, assert_refused, target};
@@ -16,6 +16,13 @@ fn with(configure: impl FnOnce(&mut wharfinger_server::Config)) -> Fixture {
 fn is_closed(connection: &mut wharfinger_testkit::Connection) -> bool {
     connection.send_head(&Request::new("GET", "/v2/")).is_err()
         || connection.read_response(false).is_err()
+}
+
+/// Asks for something small over a connection that is kept.
+fn ask(connection: &mut wharfinger_testkit::Connection) {
+    connection.send_head(&Request::new("GET", "/v2/")).unwrap();
+    let answer = connection.read_response(false).unwrap();
+    assert!(!answer.expect(200).unwrap().head.closes());
 }
 
 #[test]
@@ -82,6 +89,47 @@ fn a_slow_head_is_cut() {
     // And so is one without any request.
     let mut connection = fixture.client().connect().unwrap();
     assert!(connection.read_head().is_err());
+    // Neither drops nor an earlier request help.
+    let mut connection = fixture.client().connect().unwrap();
+    ask(&mut connection);
+    connection.send(b"GET /v2/ HTTP/1.1\r\nX: ").unwrap();
+    eventually!(connection.send(b"x").is_err());
+}
+
+#[test]
+fn a_connection_is_kept_for_longer_than_a_head_may_take() {
+    let fixture = with(|config| {
+        config.limits.header_timeout = Duration::from_millis(100);
+        config.limits.idle_timeout = Duration::from_secs(2);
+    });
+    let mut connection = fixture.client().connect().unwrap();
+    for _ in 0..3 {
+        ask(&mut connection);
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    // So it is after a body and after a refusal.
+    let location = fixture.start();
+    let patch = Request::new("PATCH", location.as_str()).body(vec![1; 20_000]);
+    for status in [202, 416] {
+        connection.send_request(&patch).unwrap();
+        let answer = connection.read_response(false).unwrap();
+        answer.expect(status).unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    ask(&mut connection);
+    assert!(connection.read_head().is_err());
+}
+
+#[test]
+fn a_request_may_take_longer_than_a_head() {
+    let plan = FaultPlan::new().always(Method::Stat, Fault::Delay(Duration::from_millis(300)));
+    let below = Faulty::new(Arc::new(Memory::new()), plan);
+    let fixture = Fixture::with(Arc::new(below), Vec::new(), |config| {
+        config.limits.header_timeout = Duration::from_millis(100);
+        config.limits.idle_timeout = Duration::from_millis(100);
+    });
+    let path = format!("/v2/a/blobs/{}", Blob::random(73, 1).digest);
+    assert_refused(&fixture.get(&path), 404, "BLOB_UNKNOWN");
 }
 
 #[test]
