@@ -1,5 +1,6 @@
 //! The body of a request, as a stream of pieces.
 
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,18 +37,41 @@ pub(crate) struct RequestBody {
     pace: Pace,
 }
 
-/// Tells whether a body was read to its end, also after the body itself is gone.
-#[derive(Debug, Clone)]
-pub(crate) struct BodyEnd(Arc<AtomicBool>);
+/// Tells how a body has ended, also after the body itself is gone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct BodyEnd(Arc<EndFlags>);
+
+#[derive(Debug, Default)]
+struct EndFlags {
+    reached: AtomicBool,
+    gone: AtomicBool,
+}
 
 impl BodyEnd {
     /// Tells whether nothing is left to read.
     pub(crate) fn reached(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.reached.load(Ordering::Acquire)
+    }
+
+    /// Tells whether the client left within the body, and so waits for no answer.
+    pub(crate) fn client_gone(&self) -> bool {
+        self.0.gone.load(Ordering::Acquire)
     }
 
     fn reach(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.reached.store(true, Ordering::Release);
+    }
+
+    fn note(&self, error: &hyper::Error) {
+        let io = std::error::Error::source(error).and_then(|source| source.downcast_ref());
+        let kind = io.map(io::Error::kind);
+        // Chunks that are none come from somebody who is there.
+        if !matches!(
+            kind,
+            Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
+        ) {
+            self.0.gone.store(true, Ordering::Release);
+        }
     }
 }
 
@@ -91,7 +115,10 @@ pub(crate) struct WholeBody {
 
 impl RequestBody {
     pub(crate) fn new(incoming: Incoming, request: &RequestInfo, app: Arc<App>) -> Self {
-        let end = BodyEnd(Arc::new(AtomicBool::new(incoming.is_end_stream())));
+        let end = BodyEnd::default();
+        if incoming.is_end_stream() {
+            end.reach();
+        }
         let withheld = !end.reached() && request.headers().contains_key(EXPECT);
         Self {
             incoming,
@@ -102,7 +129,7 @@ impl RequestBody {
         }
     }
 
-    /// Returns what goes on telling whether the end was reached.
+    /// Returns what goes on telling how the body has ended.
     pub(crate) fn end(&self) -> BodyEnd {
         self.end.clone()
     }
@@ -135,7 +162,10 @@ impl RequestBody {
             Some(frame) => frame,
             None => self.wait().await?,
         };
-        frame.transpose().map_err(Cut::Connection)
+        frame
+            .transpose()
+            .inspect_err(|error| self.end.note(error))
+            .map_err(Cut::Connection)
     }
 
     async fn wait(&mut self) -> Result<Option<Result<Frame<Bytes>, hyper::Error>>, Cut> {

@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 use wharfinger_auth::Principal;
 use wharfinger_oci::{Query, code};
 
-use crate::access_log::LoggedBody;
+use crate::access_log::{self, LoggedBody};
 use crate::app::{App, Call};
 use crate::body::RequestBody;
 use crate::error::Failure;
@@ -28,13 +28,14 @@ use crate::router::{Action, route};
 /// 8 KiB: longest path and query together, several times that of the longest name and token.
 const MAX_TARGET_BYTES: usize = 8 * 1024;
 
-/// Answers a request.
-pub(crate) async fn serve(
+/// Answers a request. Its line in the access log is begun before the future is polled, which it never
+/// is for a client that leaves at once.
+pub(crate) fn serve(
     app: Arc<App>,
     peer: SocketAddr,
     request: Request<Incoming>,
     under_way: UnderWay,
-) -> Result<http::Response<LoggedBody>, Infallible> {
+) -> impl Future<Output = Result<http::Response<LoggedBody>, Infallible>> + Send {
     let clock = Arc::clone(&app.runtime.clock);
     let (parts, incoming) = request.into_parts();
     let mut request = RequestInfo::new(&app.ids, peer, parts, clock.monotonic());
@@ -45,7 +46,7 @@ pub(crate) async fn serve(
         "request",
         id = %request.id(),
         method = %request.method(),
-        path = request.path(),
+        path = access_log::excerpt(request.path()),
         %peer,
     );
     let body = RequestBody::new(incoming, &request, Arc::clone(&app));
@@ -54,29 +55,31 @@ pub(crate) async fn serve(
         app,
         request: Arc::new(request),
     };
-    let answer = async {
-        let answer = match query {
-            Ok(()) => dispatch(&call, body).await,
-            Err(error) => Err(refuse(error, body).await),
+    let line = access_log::Line::new(Arc::clone(&call.request), clock, span.clone());
+    async move {
+        let answer = async {
+            let answer = match query {
+                Ok(()) => dispatch(&call, body).await,
+                Err(error) => Err(refuse(error, body).await),
+            };
+            answer.unwrap_or_else(Failure::into_response)
         };
-        answer.unwrap_or_else(Failure::into_response)
-    };
-    let answer = AssertUnwindSafe(answer)
-        .catch_unwind()
-        .instrument(span.clone())
-        .await;
-    let mut response = match answer {
-        Ok(response) => response,
-        Err(panic) => span.in_scope(|| panicked(&*panic)),
-    };
-    if !end.reached() {
-        // What is left of the body would be taken for the next request.
-        response
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("close"));
+        let answer = AssertUnwindSafe(answer)
+            .catch_unwind()
+            .instrument(span.clone())
+            .await;
+        let mut response = match answer {
+            Ok(response) => response,
+            Err(panic) => span.in_scope(|| panicked(&*panic)),
+        };
+        if !end.reached() {
+            // What is left of the body would be taken for the next request.
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(line.answered(response, &end, under_way))
     }
-    let status = response.status();
-    Ok(response.map(|body| LoggedBody::new(body, status, call.request, clock, span, under_way)))
 }
 
 /// Finds the action, has it granted, and does it.
