@@ -87,6 +87,7 @@ async fn run(config: ServeConfig, runtime: Runtime, secret: Secret<Vec<u8>>) -> 
         store,
         gate: Gate::new(Arc::new(Open)),
         runtime: runtime.clone(),
+        codes: wharfinger_server::codes(),
         events: vec![Arc::new(EventCounters::default())],
     };
     let server = Server::bind(server, parts).await?;

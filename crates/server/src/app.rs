@@ -7,7 +7,7 @@ use futures_util::TryFutureExt as _;
 use tokio::sync::Semaphore;
 use tracing::{Instrument as _, Span};
 use wharfinger_auth::{Gate, Principal};
-use wharfinger_oci::RepositoryName;
+use wharfinger_oci::{CodeTable, RepositoryName};
 use wharfinger_runtime::Runtime;
 use wharfinger_store::{Repository, Store};
 
@@ -26,6 +26,7 @@ pub(crate) struct App {
     pub(crate) runtime: Runtime,
     pub(crate) tokens: UploadTokens,
     pub(crate) ids: RequestIds,
+    pub(crate) codes: CodeTable,
     pub(crate) delete_enabled: bool,
     pub(crate) limits: Limits,
     /// A permit for each byte of a body that is held whole in memory.
@@ -41,6 +42,7 @@ impl App {
             gate: parts.gate,
             runtime: parts.runtime,
             tokens: UploadTokens::new(&config.secret),
+            codes: parts.codes,
             delete_enabled: config.delete_enabled,
             body_memory: Arc::new(Semaphore::new(
                 config

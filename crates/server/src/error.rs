@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | no such path | `NAME_UNKNOWN` | 404 |
 //! | method that the path does not have, or deleting while it is off | `UNSUPPORTED` | 405 |
+//! | path and query too long | `NAME_INVALID` | 414 |
 //! | malformed name, tag, digest, query | `…_INVALID` | 400 |
 //! | reading a manifest by what is neither tag nor digest | `MANIFEST_UNKNOWN` | 404 |
 //! | credentials missing, right missing | `UNAUTHORIZED`, `DENIED` | 401, 403 |
@@ -21,6 +22,9 @@
 //! | storage failed otherwise | `UNAVAILABLE` | 503, with Retry-After |
 //! | content damaged, or a fault of ours | `UNKNOWN` | 500 |
 //!
+//! Statuses come from the table of [`codes`] alone. An identifier of the specification may stand in it
+//! with several, since clients know no others.
+//!
 //! What the client can do something about is said in `detail`; what only the operator can, in the
 //! log and nowhere else.
 
@@ -28,7 +32,8 @@ use http::header::{ALLOW, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
 use wharfinger_auth::{Denial, Denied};
 use wharfinger_oci::{
-    ApiError, Code, DigestError, Errors, ManifestError, NameError, QueryError, RouteError, code,
+    ApiError, Code, CodeTable, DigestError, Errors, ManifestError, NameError, QueryError,
+    RouteError, code,
 };
 use wharfinger_store::{self as store, ErrorKind};
 
@@ -36,8 +41,25 @@ use crate::body::{CollectError, Cut};
 use crate::response::{Reply, Response};
 use crate::upload_token::TokenError;
 
-/// The codes that this crate adds to the standard ones.
-pub static CODES: [&Code; 2] = [&STORAGE_FULL, &QUERY_INVALID];
+/// Returns the table of the standard codes and those of this crate, to which others add theirs.
+///
+/// # Examples
+///
+/// ```
+/// let table = wharfinger_server::codes();
+/// assert!(table.iter().any(|code| code.id == "STORAGE_FULL"));
+/// ```
+#[must_use]
+pub fn codes() -> CodeTable {
+    CodeTable::standard()
+        .with(&[
+            &STORAGE_FULL,
+            &QUERY_INVALID,
+            &MANIFEST_TOO_LARGE,
+            &TARGET_TOO_LONG,
+        ])
+        .expect("a test sees that these are not in the standard table")
+}
 
 /// The storage has no room for what was sent.
 pub static STORAGE_FULL: Code = Code {
@@ -55,6 +77,22 @@ pub static QUERY_INVALID: Code = Code {
     status: StatusCode::BAD_REQUEST,
 };
 
+/// The manifest has more bytes than any may have.
+pub static MANIFEST_TOO_LARGE: Code = Code {
+    id: "MANIFEST_INVALID",
+    message: "manifest too large",
+    description: "The manifest has more bytes than any may have.",
+    status: StatusCode::PAYLOAD_TOO_LARGE,
+};
+
+/// The path and query of the URL are longer than any that means something.
+pub static TARGET_TOO_LONG: Code = Code {
+    id: "NAME_INVALID",
+    message: "the URL is too long",
+    description: "The path and query of the URL are longer than any that means something.",
+    status: StatusCode::URI_TOO_LONG,
+};
+
 /// After 30 s: somebody has to make room, or uploads that are given up have to be purged.
 const RETRY_FULL_SECONDS: u16 = 30;
 
@@ -65,7 +103,6 @@ const RETRY_UNAVAILABLE_SECONDS: u16 = 5;
 #[derive(Debug)]
 pub(crate) struct Failure {
     errors: Errors,
-    status: StatusCode,
     headers: Vec<(HeaderName, HeaderValue)>,
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
     logged: bool,
@@ -98,12 +135,6 @@ impl Failure {
         self
     }
 
-    /// Answers with another status than the code's.
-    pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
-        self.status = status;
-        self
-    }
-
     fn with_cause(mut self, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
         self.cause = Some(Box::new(cause));
         self
@@ -113,10 +144,10 @@ impl Failure {
         self.with_header(RETRY_AFTER, HeaderValue::from(seconds))
     }
 
-    /// Returns the status of the answer.
+    /// Returns the status that the table has for the answer.
     #[cfg(test)]
     pub(crate) fn status(&self) -> StatusCode {
-        self.status
+        codes().status(&self.errors).unwrap()
     }
 
     /// Returns the code of the first error.
@@ -134,13 +165,13 @@ impl Failure {
 
     /// Writes the log line. The current span says what it is about.
     pub(crate) fn log(&self) {
-        let status = self.status.as_u16();
+        let status = self.errors.first().code.status;
         let cause = self.cause.as_ref().map(|cause| Chain(&**cause).to_string());
         let cause = cause.as_deref().unwrap_or_default();
-        if self.status.is_server_error() {
-            tracing::error!(status, errors = %self.errors, cause, "failed");
+        if status.is_server_error() {
+            tracing::error!(status = status.as_u16(), errors = %self.errors, cause, "failed");
         } else {
-            tracing::debug!(status, errors = %self.errors, cause, "refused");
+            tracing::debug!(status = status.as_u16(), errors = %self.errors, cause, "refused");
         }
     }
 
@@ -152,12 +183,18 @@ impl Failure {
         }
     }
 
-    /// Makes the answer, and writes the log line unless that was done.
-    pub(crate) fn into_response(self) -> Response {
+    /// Makes the answer, with the status that `codes` has for it, and writes the log line unless that
+    /// was done.
+    pub(crate) fn into_response(self, codes: &CodeTable) -> Response {
         if !self.logged {
             self.log();
         }
-        let reply = Reply::errors(&self.errors, self.status);
+        let Some(status) = codes.status(&self.errors) else {
+            tracing::error!(errors = %self.errors, "a code is not in the table");
+            let unknown = &code::UNKNOWN;
+            return Reply::errors(&Errors::from(unknown), unknown.status).done();
+        };
+        let reply = Reply::errors(&self.errors, status);
         self.headers
             .into_iter()
             .fold(reply, |reply, (name, value)| reply.header(name, value))
@@ -168,7 +205,6 @@ impl Failure {
 impl From<Errors> for Failure {
     fn from(errors: Errors) -> Self {
         Self {
-            status: errors.status(),
             errors,
             headers: Vec::new(),
             cause: None,
@@ -244,11 +280,11 @@ impl From<QueryError> for Failure {
 
 impl From<ManifestError> for Failure {
     fn from(error: ManifestError) -> Self {
-        let failure = Self::because(&code::MANIFEST_INVALID, error.to_string());
-        match error {
-            ManifestError::TooLarge { .. } => failure.with_status(StatusCode::PAYLOAD_TOO_LARGE),
-            _ => failure,
-        }
+        let code = match error {
+            ManifestError::TooLarge { .. } => &MANIFEST_TOO_LARGE,
+            _ => &code::MANIFEST_INVALID,
+        };
+        Self::because(code, error.to_string())
     }
 }
 
@@ -269,10 +305,7 @@ impl From<CollectError> for Failure {
     fn from(error: CollectError) -> Self {
         match error {
             CollectError::Cut(cut) => cut.into(),
-            CollectError::TooLong { .. } => {
-                Self::because(&code::MANIFEST_INVALID, error.to_string())
-                    .with_status(StatusCode::PAYLOAD_TOO_LARGE)
-            }
+            CollectError::TooLong { .. } => Self::because(&MANIFEST_TOO_LARGE, error.to_string()),
             CollectError::NoMemory => Self::new(&code::UNAVAILABLE)
                 .retry_after(RETRY_UNAVAILABLE_SECONDS)
                 .with_cause(error),

@@ -9,16 +9,16 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::header::CONNECTION;
-use http::{HeaderValue, Request, StatusCode};
+use http::{HeaderValue, Request};
 use hyper::body::Incoming;
 use tracing::Instrument as _;
 use wharfinger_auth::Principal;
-use wharfinger_oci::{Query, code};
+use wharfinger_oci::{CodeTable, Query, code};
 
 use crate::access_log::{self, LoggedBody};
 use crate::app::{App, Call};
 use crate::body::RequestBody;
-use crate::error::Failure;
+use crate::error::{Failure, TARGET_TOO_LONG};
 use crate::handlers;
 use crate::listener::UnderWay;
 use crate::request::RequestInfo;
@@ -62,7 +62,7 @@ pub(crate) fn serve(
                 Ok(()) => dispatch(&call, body).await,
                 Err(error) => Err(refuse(error, body).await),
             };
-            answer.unwrap_or_else(Failure::into_response)
+            answer.unwrap_or_else(|failure| failure.into_response(&call.app.codes))
         };
         let answer = AssertUnwindSafe(answer)
             .catch_unwind()
@@ -70,7 +70,7 @@ pub(crate) fn serve(
             .await;
         let mut response = match answer {
             Ok(response) => response,
-            Err(panic) => span.in_scope(|| panicked(&*panic)),
+            Err(panic) => span.in_scope(|| panicked(&*panic, &call.app.codes)),
         };
         if !end.reached() {
             // What is left of the body would be taken for the next request.
@@ -86,7 +86,7 @@ pub(crate) fn serve(
 async fn dispatch(call: &Call, body: RequestBody) -> Result<Response, Failure> {
     let request = &call.request;
     if request.target_length() > MAX_TARGET_BYTES {
-        let too_long = Failure::new(&code::NAME_INVALID).with_status(StatusCode::URI_TOO_LONG);
+        let too_long = Failure::new(&TARGET_TOO_LONG);
         return Err(refuse(too_long, body).await);
     }
     match route(request.method(), request.path(), request.query()) {
@@ -143,12 +143,12 @@ async fn refuse(failure: impl Into<Failure>, mut body: RequestBody) -> Failure {
     failure.into()
 }
 
-fn panicked(panic: &(dyn Any + Send)) -> Response {
+fn panicked(panic: &(dyn Any + Send), codes: &CodeTable) -> Response {
     let message = panic
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("(no message)");
     tracing::error!(message, "a handler panicked");
-    Failure::new(&code::UNKNOWN).into_response()
+    Failure::new(&code::UNKNOWN).into_response(codes)
 }

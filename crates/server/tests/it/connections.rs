@@ -306,6 +306,7 @@ fn an_address_that_is_taken_is_said_so() {
             store,
             gate,
             runtime,
+            codes: wharfinger_server::codes(),
             events: Vec::new(),
         };
         let config = wharfinger_server::Config::new(fixture.address, secret);
