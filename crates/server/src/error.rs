@@ -13,6 +13,7 @@
 //! | manifest too large | `MANIFEST_INVALID` | 413 |
 //! | manifest refers to what is not there | one `MANIFEST_BLOB_UNKNOWN` each | 400 |
 //! | bytes of another digest or size | `DIGEST_INVALID`, `SIZE_INVALID` | 400 |
+//! | body that stands still or comes by drops | `SIZE_INVALID` | 408 |
 //! | upload not there | `BLOB_UPLOAD_UNKNOWN` | 404 |
 //! | upload state missing, forged or of another upload | `BLOB_UPLOAD_INVALID` | 404 |
 //! | bytes that do not follow those that are there, or a second writer | `RANGE_INVALID` | 416 |
@@ -57,6 +58,7 @@ pub fn codes() -> CodeTable {
             &QUERY_INVALID,
             &MANIFEST_TOO_LARGE,
             &TARGET_TOO_LONG,
+            &BODY_TIMEOUT,
         ])
         .expect("a test sees that these are not in the standard table")
 }
@@ -91,6 +93,14 @@ pub static TARGET_TOO_LONG: Code = Code {
     message: "the URL is too long",
     description: "The path and query of the URL are longer than any that means something.",
     status: StatusCode::URI_TOO_LONG,
+};
+
+/// The body stood still, or came by drops.
+pub static BODY_TIMEOUT: Code = Code {
+    id: "SIZE_INVALID",
+    message: "the body did not come in time",
+    description: "The body stood still, or came too slowly; what arrived of an upload is kept.",
+    status: StatusCode::REQUEST_TIMEOUT,
 };
 
 /// After 30 s: somebody has to make room, or uploads that are given up have to be purged.
@@ -296,8 +306,12 @@ impl From<TokenError> for Failure {
 
 impl From<Cut> for Failure {
     fn from(cut: Cut) -> Self {
-        // Where the connection is gone nobody reads this.
-        Self::new(&code::SIZE_INVALID).with_cause(cut)
+        let code = match cut {
+            // Where the connection is gone nobody reads this.
+            Cut::Connection(_) => &code::SIZE_INVALID,
+            Cut::Idle(_) | Cut::Slow(_) => &BODY_TIMEOUT,
+        };
+        Self::new(code).with_cause(cut)
     }
 }
 

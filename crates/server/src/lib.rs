@@ -64,7 +64,9 @@ pub use crate::config::{
     DEFAULT_MANIFEST_MEMORY_BYTES, DEFAULT_MAX_CONNECTIONS, DEFAULT_MIN_BODY_RATE,
     DEFAULT_REFUSED_BODY_TIMEOUT, DEFAULT_WRITE_IDLE_TIMEOUT, Endpoint, Limits,
 };
-pub use crate::error::{MANIFEST_TOO_LARGE, QUERY_INVALID, STORAGE_FULL, TARGET_TOO_LONG, codes};
+pub use crate::error::{
+    BODY_TIMEOUT, MANIFEST_TOO_LARGE, QUERY_INVALID, STORAGE_FULL, TARGET_TOO_LONG, codes,
+};
 pub use crate::event::{Event, EventAction, EventCounters, EventSink, Target};
 pub use crate::request::{RequestId, RequestInfo};
 pub use crate::server::{Error, ErrorKind, Parts, Server};

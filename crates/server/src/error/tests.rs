@@ -131,8 +131,9 @@ fn malformed_requests_are_named() {
     );
     assert_eq!(
         code(Cut::Idle(std::time::Duration::ZERO).into()),
-        (400, "SIZE_INVALID")
+        (408, "SIZE_INVALID")
     );
+    assert_eq!(code(Cut::Slow(1).into()), (408, "SIZE_INVALID"));
     let too_long = CollectError::TooLong { limit_bytes: 1 };
     assert_eq!(code(too_long.into()), (413, "MANIFEST_INVALID"));
 }

@@ -141,7 +141,7 @@ fn a_body_that_stands_still_is_cut_and_kept() {
     connection.send_head(&request).unwrap();
     connection.send(b"hello").unwrap();
     let answer = connection.read_response(false).unwrap();
-    assert_refused(&answer, 400, "SIZE_INVALID");
+    assert_refused(&answer, 408, "SIZE_INVALID");
     assert!(answer.head.closes());
     assert_eq!(fixture.range_of(&location).as_deref(), Some("0-4"));
 }
@@ -161,7 +161,7 @@ fn a_body_that_comes_by_drops_is_cut_and_kept() {
             .is_some_and(|range| range != "0-0")
     });
     let answer = connection.read_response(false).unwrap();
-    assert_refused(&answer, 400, "SIZE_INVALID");
+    assert_refused(&answer, 408, "SIZE_INVALID");
     assert!(answer.head.closes());
     // It may go on elsewhere.
     let status = fixture.get(location.split('?').next().unwrap());
