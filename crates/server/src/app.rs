@@ -91,13 +91,10 @@ impl Call {
     where
         W: Future<Output = Result<T, Failure>> + Send + 'static,
     {
-        let work = work.inspect_err(Failure::log).instrument(span);
-        let task = self.app.runtime.tasks.spawn(work);
+        let task = self.app.runtime.tasks.spawn(told_in(span, work));
         async move {
-            match task.await {
-                Ok(result) => result.map_err(Failure::logged),
-                Err(error) => Err(Failure::internal(error)),
-            }
+            task.await
+                .unwrap_or_else(|error| Err(Failure::internal(error)))
         }
     }
 
@@ -120,4 +117,13 @@ impl Call {
             at,
         });
     }
+}
+
+/// Does something in a span, in which a failure is told too.
+pub(crate) fn told_in<T, W>(span: Span, work: W) -> impl Future<Output = Result<T, Failure>> + Send
+where
+    W: Future<Output = Result<T, Failure>> + Send,
+{
+    let work = work.inspect_err(Failure::log).map_err(Failure::logged);
+    work.instrument(span)
 }

@@ -202,3 +202,21 @@ fn lines_about_an_upload_say_which_and_where_and_the_digest() {
             .contains(&hello.digest)
     );
 }
+
+#[test]
+fn lines_about_asking_for_an_upload_say_which() {
+    let log = Log::start();
+    let fixture = Fixture::memory();
+    let path = "/v2/logged/status/blobs/uploads/1-2";
+    fixture.get(path).expect(404).unwrap();
+    let lines = log.lines("logged/status").into_iter();
+    let refused: Vec<_> = lines
+        .filter(|line| line["fields"]["message"] == "refused")
+        .collect();
+    assert_eq!(refused.len(), 1);
+    let span = &refused[0]["span"];
+    assert_eq!(
+        (&span["name"], &span["repository"], &span["upload"]),
+        (&"upload".into(), &"logged/status".into(), &"1-2".into())
+    );
+}
