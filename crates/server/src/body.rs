@@ -210,6 +210,14 @@ impl RequestBody {
             .map_err(|_| CollectError::NoMemory)
     }
 
+    /// Passes a result on; of a refusal once a short rest of the body was read.
+    pub(crate) async fn drained_if_refused<T, E>(&mut self, result: Result<T, E>) -> Result<T, E> {
+        if result.is_err() {
+            self.drain().await;
+        }
+        result
+    }
+
     /// Reads the rest if it is short and comes soon, so that the connection can be kept after a
     /// refusal.
     pub(crate) async fn drain(&mut self) {

@@ -156,13 +156,13 @@ pub(crate) async fn accept(connections: Arc<Connections>, listener: TcpListener)
             }
             Err(error) => {
                 drop(permit);
-                refused(&connections, &error).await;
+                accept_failed(&connections, &error).await;
             }
         }
     }
 }
 
-async fn refused(connections: &Connections, error: &io::Error) {
+async fn accept_failed(connections: &Connections, error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     // These are about one connection, which is gone; anything else is about all of them.
     if !matches!(

@@ -60,7 +60,7 @@ pub(crate) fn serve(
         let answer = async {
             let answer = match query {
                 Ok(()) => dispatch(&call, body).await,
-                Err(error) => Err(refuse(error, body).await),
+                Err(error) => Err(fail_after(error, body).await),
             };
             answer.unwrap_or_else(|failure| failure.into_response(&call.app.codes))
         };
@@ -87,11 +87,11 @@ async fn dispatch(call: &Call, body: RequestBody) -> Result<Response, Failure> {
     let request = &call.request;
     if request.target_length() > MAX_TARGET_BYTES {
         let too_long = Failure::new(&TARGET_TOO_LONG);
-        return Err(refuse(too_long, body).await);
+        return Err(fail_after(too_long, body).await);
     }
     match route(request.method(), request.path(), request.query()) {
         Ok(action) => perform(call, action, body).await,
-        Err(failure) => Err(refuse(failure, body).await),
+        Err(failure) => Err(fail_after(failure, body).await),
     }
 }
 
@@ -102,7 +102,7 @@ async fn perform(call: &Call, action: Action, body: RequestBody) -> Result<Respo
         ($action:expr) => {
             match call.app.gate.grant(&principal, $action) {
                 Ok(granted) => granted,
-                Err(denied) => return Err(refuse(denied, body).await),
+                Err(denied) => return Err(fail_after(denied, body).await),
             }
         };
     }
@@ -138,7 +138,7 @@ async fn perform(call: &Call, action: Action, body: RequestBody) -> Result<Respo
 }
 
 /// Fails, after a short body was read, so that the connection can be kept.
-async fn refuse(failure: impl Into<Failure>, mut body: RequestBody) -> Failure {
+async fn fail_after(failure: impl Into<Failure>, mut body: RequestBody) -> Failure {
     body.drain().await;
     failure.into()
 }

@@ -8,7 +8,7 @@ use crate::app::{Call, told_in};
 use crate::error::Failure;
 use crate::response::{Reply, Response};
 
-use super::{given_state, session, span_of, timestamp};
+use super::{given_state, session_reply, span_of, timestamp};
 
 /// Answers how far an upload has come. Whoever lost the token gets it here.
 pub(crate) async fn status(call: &Call, granted: Granted<ReadUpload>) -> Result<Response, Failure> {
@@ -16,7 +16,7 @@ pub(crate) async fn status(call: &Call, granted: Granted<ReadUpload>) -> Result<
     let work = async {
         let status = call.repository(name).uploads().status(id).await?;
         let started_at = timestamp(status.started_at);
-        let reply = session(
+        let reply = session_reply(
             call,
             StatusCode::NO_CONTENT,
             (name, id),
