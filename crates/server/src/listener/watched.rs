@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::config::Limits;
@@ -28,7 +29,7 @@ pub(super) struct Watched<S> {
     idle_timeout: Duration,
     write_idle_timeout: Duration,
     requests: Requests,
-    /// What [`Requests::turn`] was when the next head began to be waited for.
+    /// What the turn of `requests` was when the next head began to be waited for.
     turn: usize,
     /// Something of that head has come.
     begun: bool,
@@ -40,7 +41,16 @@ pub(super) struct Watched<S> {
 
 /// Tells a connection whether a request is under way.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Requests(Arc<AtomicUsize>);
+pub(super) struct Requests(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// How many times a request began or ended: an odd number while one is under way.
+    turn: AtomicUsize,
+    /// The connection. It has asked for something to read while the request was under way, and would
+    /// not ask again.
+    reader: AtomicWaker,
+}
 
 /// A request that is under way until this is dropped.
 #[derive(Debug)]
@@ -48,23 +58,20 @@ pub(crate) struct UnderWay(Requests);
 
 impl Requests {
     pub(super) fn begin(&self) -> UnderWay {
-        self.step();
+        self.0.turn.fetch_add(1, Ordering::AcqRel);
         UnderWay(self.clone())
     }
 
-    /// Returns how many times a request began or ended: an odd number while one is under way.
     fn turn(&self) -> usize {
-        self.0.load(Ordering::Acquire)
-    }
-
-    fn step(&self) {
-        self.0.fetch_add(1, Ordering::AcqRel);
+        self.0.turn.load(Ordering::Acquire)
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.step();
+        let Self(Requests(shared)) = self;
+        shared.turn.fetch_add(1, Ordering::AcqRel);
+        shared.reader.wake();
     }
 }
 
@@ -93,8 +100,9 @@ impl<S> Watched<S> {
         read_bytes: usize,
     ) -> Poll<io::Result<()>> {
         let turn = self.requests.turn();
-        if turn % 2 == 1 || self.unread.is_set() {
+        if is_under_way(turn) || self.unread.is_set() {
             self.unasked.clear();
+            self.requests.0.reader.register(cx.waker());
             return polled;
         }
         if turn != self.turn || !self.unasked.is_set() {
@@ -125,6 +133,10 @@ impl<S> Watched<S> {
         polled: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         if polled.is_ready() {
+            if self.unread.is_set() && !is_under_way(self.requests.turn()) {
+                // The last of an answer is on its way: the next request is waited for.
+                cx.waker().wake_by_ref();
+            }
             self.unread.clear();
             return polled;
         }
@@ -134,6 +146,10 @@ impl<S> Watched<S> {
         ready!(self.unread.poll(cx));
         Poll::Ready(Err(timed_out("the client does not read its answer")))
     }
+}
+
+fn is_under_way(turn: usize) -> bool {
+    !turn.is_multiple_of(2)
 }
 
 fn timed_out(message: &'static str) -> io::Error {

@@ -1,5 +1,6 @@
 //! Connections: kept, closed, bounded and drained.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,19 @@ fn with(configure: impl FnOnce(&mut wharfinger_server::Config)) -> Fixture {
 /// Tells whether the other side has closed.
 fn is_closed(connection: &mut wharfinger_testkit::Connection) -> bool {
     connection.send_head(&Request::new("GET", "/v2/")).is_err()
-        || connection.read_response(false).is_err()
+        || connection.read_response(false).is_err_and(|error| {
+            // It is not the client that gave up.
+            !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+        })
+}
+
+/// Waits until the other side has closed, without sending anything.
+#[track_caller]
+fn assert_ends(connection: &mut wharfinger_testkit::Connection) {
+    let error = connection.read_head().unwrap_err();
+    // It is not the client that gave up.
+    let ended = [ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset];
+    assert!(ended.contains(&error.kind()), "{error:?}");
 }
 
 /// Asks for something small over a connection that is kept.
@@ -85,10 +98,10 @@ fn a_slow_head_is_cut() {
     let fixture = with(|config| config.limits.header_timeout = Duration::from_millis(50));
     let mut connection = fixture.client().connect().unwrap();
     connection.send(b"GET /v2/ HTTP/1.1\r\n").unwrap();
-    assert!(connection.read_head().is_err());
+    assert_ends(&mut connection);
     // And so is one without any request.
     let mut connection = fixture.client().connect().unwrap();
-    assert!(connection.read_head().is_err());
+    assert_ends(&mut connection);
     // Neither drops nor an earlier request help.
     let mut connection = fixture.client().connect().unwrap();
     ask(&mut connection);
@@ -117,7 +130,37 @@ fn a_connection_is_kept_for_longer_than_a_head_may_take() {
         std::thread::sleep(Duration::from_millis(200));
     }
     ask(&mut connection);
-    assert!(connection.read_head().is_err());
+    assert_ends(&mut connection);
+}
+
+#[test]
+fn a_connection_without_a_further_request_is_closed() {
+    let fixture = with(|config| config.limits.idle_timeout = Duration::from_millis(50));
+    // Less than the time for a head, whose timer must not be what closes it.
+    let connect = || {
+        let client = Client::new(fixture.address).with_timeout(Duration::from_secs(5));
+        client.connect().unwrap()
+    };
+    let mut connection = connect();
+    ask(&mut connection);
+    assert_ends(&mut connection);
+    let mut connection = connect();
+    let patch = Request::new("PATCH", fixture.start()).body(vec![1; 100_000]);
+    connection.send_request(&patch).unwrap();
+    let answer = connection.read_response(false).unwrap();
+    answer.expect(202).unwrap();
+    assert_ends(&mut connection);
+    // So is one whose answer was taken with hesitation.
+    let blob = Blob::random(74, 32 * 1024 * 1024);
+    fixture.push("library/thing", &blob);
+    let path = format!("/v2/library/thing/blobs/{}", blob.digest);
+    let mut connection = connect();
+    connection.send_head(&Request::new("GET", path)).unwrap();
+    let head = connection.read_head().unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    let read = connection.read_body(&head, &mut std::io::sink()).unwrap();
+    assert_eq!(read, 32 * 1024 * 1024);
+    assert_ends(&mut connection);
 }
 
 #[test]
@@ -240,7 +283,7 @@ fn smuggled_requests_are_not_read() {
         if let Ok(answer) = &first
             && answer.status() < 400
         {
-            assert!(connection.read_response(false).is_err(), "{head}");
+            assert!(is_closed(&mut connection), "{head}");
         }
     }
 }
