@@ -5,6 +5,7 @@
 
 mod args;
 mod config;
+mod descriptors;
 mod output;
 mod serve;
 mod telemetry;

@@ -15,6 +15,7 @@ use wharfinger_server::{Config, Endpoint, EventCounters, Limits, Parts, Server};
 use wharfinger_store::{DescriptorCache, MemoryDescriptorCache, Store, StoreOptions, VerifyPolicy};
 
 use crate::config::{CacheConfig, DriverConfig, Durability, ServeConfig, Verify};
+use crate::descriptors;
 
 /// 16 calls at once: enough to keep any disk busy, and each thread costs a megabyte or two.
 /// `maxthreads` of a file may only make it fewer.
@@ -25,6 +26,10 @@ const GATHER: Duration = Duration::from_millis(5);
 
 /// 2 s: threads that a burst has made do not stay.
 const THREAD_KEEP_ALIVE: Duration = Duration::from_secs(2);
+
+/// 30 s: once requests were cut, what they had sent is saved, which takes a moment. A finish that reads
+/// a large upload again may take minutes, and any process can do it over.
+const LAST_TASKS_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Runs the registry that `config` describes, until a signal ends it.
 ///
@@ -50,7 +55,10 @@ pub(crate) fn serve(config: ServeConfig) -> anyhow::Result<()> {
         .context("cannot start the threads")?;
     // This comes first: it makes ./wharfinger-data, for its owner alone.
     let secret = config.http.secret.obtain(&*runtime.entropy)?;
-    home.block_on(run(config, runtime, secret))
+    let result = home.block_on(run(config, runtime, secret));
+    // Whoever is still in a blocking call after all the waiting is not waited for.
+    home.shutdown_background();
+    result
 }
 
 async fn run(config: ServeConfig, runtime: Runtime, secret: Secret<Vec<u8>>) -> anyhow::Result<()> {
@@ -72,18 +80,21 @@ async fn run(config: ServeConfig, runtime: Runtime, secret: Secret<Vec<u8>>) -> 
     options.sparse_manifests = config.sparse_manifests;
     let store = Store::new(driver, cache, runtime.clone(), options);
 
+    let mut limits = Limits::default();
+    limits.max_connections = descriptors::enough_for(limits.max_connections);
     let candidates = config.http.addr.candidates()?;
     let server = Config {
         endpoints: vec![Endpoint { candidates }],
         secret,
         delete_enabled: config.storage.delete_enabled,
         drain_timeout: config.http.drain_timeout,
-        limits: Limits::default(),
+        limits,
     };
     let parts = Parts {
         store,
         gate: Gate::new(Arc::new(Open)),
         runtime: runtime.clone(),
+        codes: wharfinger_server::codes(),
         events: vec![Arc::new(EventCounters::default())],
     };
     let server = Server::bind(server, parts).await?;
@@ -94,8 +105,13 @@ async fn run(config: ServeConfig, runtime: Runtime, secret: Secret<Vec<u8>>) -> 
     let ended = async {
         server.run(asked).await;
         // What cut requests had sent of their uploads is being saved.
-        runtime.tasks.shut_down();
-        runtime.tasks.ended().await;
+        if !tasks_end(&runtime, LAST_TASKS_TIMEOUT).await {
+            tracing::warn!(
+                timeout = ?LAST_TASKS_TIMEOUT,
+                "ending although not everything is done; what was not can be done again"
+            );
+            return;
+        }
         if let Some(filesystem) = filesystem {
             // The next process finds nothing to go through.
             filesystem.close().await;
@@ -106,6 +122,15 @@ async fn run(config: ServeConfig, runtime: Runtime, secret: Secret<Vec<u8>>) -> 
         () = insisted => tracing::warn!("ended at once, since a second signal asked for it"),
     }
     Ok(())
+}
+
+/// Asks all tasks to end; tells whether they did in time.
+async fn tasks_end(runtime: &Runtime, timeout: Duration) -> bool {
+    runtime.tasks.shut_down();
+    tokio::select! {
+        () = runtime.tasks.ended() => true,
+        () = runtime.clock.sleep(timeout) => false,
+    }
 }
 
 /// Opens the storage; a filesystem also as itself, to be closed.
@@ -193,5 +218,26 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_does_not_wait_for_ever() {
+        let tokio = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let long = Duration::from_secs(600);
+        let (quick, stuck) = (Runtime::new(1), Runtime::new(1));
+        tokio.block_on(async {
+            drop(quick.tasks.spawn(async {}));
+            assert!(tasks_end(&quick, long).await);
+            drop(stuck.tasks.spawn(std::future::pending::<()>()));
+            assert!(!tasks_end(&stuck, Duration::from_millis(1)).await);
+        });
     }
 }

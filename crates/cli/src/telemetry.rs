@@ -129,8 +129,8 @@ fn text_line(level: Level, message: &str, fields: &Map<String, Value>) -> String
         // Writing to a string does not fail.
         let _ = match value {
             Value::String(text) if is_word(text) => write!(line, " {name}={text}"),
-            // JSON quotes control characters, so a value never looks like another line.
-            value => write!(line, " {name}={value}"),
+            // A value never looks like another line.
+            value => write!(line, " {name}={}", Quoted(value)),
         };
     }
     line.push('\n');
@@ -142,12 +142,12 @@ fn json_line(level: Level, message: &str, fields: &Map<String, Value>) -> String
     let mut line = format!(
         r#"{{"time":"{}","level":"{level}","msg":{}"#,
         now(),
-        Value::from(message)
+        Quoted(&Value::from(message))
     );
     for (name, value) in fields {
         if !matches!(name.as_str(), "time" | "level" | "msg") {
             // Writing to a string does not fail.
-            let _ = write!(line, ",{}:{value}", Value::from(name.as_str()));
+            let _ = write!(line, ",{}:{}", Value::from(name.as_str()), Quoted(value));
         }
     }
     line.push_str("}\n");
@@ -169,11 +169,42 @@ fn is_word(text: &str) -> bool {
             .all(|c| c.is_ascii_graphic() && c != '"' && c != '=')
 }
 
+/// Tells whether a character may end a line or move a cursor: control characters, those of C1 too,
+/// and Unicode's own ends of lines and paragraphs.
+fn disturbs(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// A value as JSON, in which more is escaped than JSON asks for.
+struct Quoted<'a>(&'a Value);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(Escaping(f), "{}", self.0)
+    }
+}
+
+/// Passes JSON on; what disturbs can only stand within its strings.
+struct Escaping<'a, 'b>(&'a mut fmt::Formatter<'b>);
+
+impl fmt::Write for Escaping<'_, '_> {
+    fn write_str(&mut self, json: &str) -> fmt::Result {
+        let mut rest = json;
+        while let Some((at, c)) = rest.char_indices().find(|(_, c)| disturbs(*c)) {
+            self.0.write_str(&rest[..at])?;
+            // All of them have one unit of UTF-16.
+            write!(self.0, "\\u{:04x}", u32::from(c))?;
+            rest = &rest[at + c.len_utf8()..];
+        }
+        self.0.write_str(rest)
+    }
+}
+
 /// A message with its control characters written out.
 fn one_line(message: &str) -> String {
     let mut line = String::with_capacity(message.len());
     for c in message.chars() {
-        if c.is_control() {
+        if disturbs(c) {
             line.extend(c.escape_default());
         } else {
             line.push(c);

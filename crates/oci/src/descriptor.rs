@@ -76,8 +76,7 @@ impl<'de> Deserialize<'de> for Descriptor {
 }
 
 /// What an image runs on (OCI image specification, *Image Index*).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Platform {
     /// The processor, in Go's words: `amd64`.
     pub architecture: String,
@@ -92,6 +91,34 @@ pub struct Platform {
     /// The variant of the processor: `v7`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
+}
+
+const PLATFORM_KEYS: &[&str] = &["architecture", "os", "os.version", "os.features", "variant"];
+
+/// A [`Platform`] whose keys were looked at.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PlatformFields {
+    architecture: String,
+    os: String,
+    #[serde(rename = "os.version")]
+    os_version: Option<String>,
+    #[serde(rename = "os.features")]
+    os_features: Option<Vec<String>>,
+    variant: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Platform {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let fields: PlatformFields = crate::json::guarded(deserializer, PLATFORM_KEYS)?;
+        Ok(Self {
+            architecture: fields.architecture,
+            os: fields.os,
+            os_version: fields.os_version,
+            os_features: fields.os_features,
+            variant: fields.variant,
+        })
+    }
 }
 
 /// Why something is no [`Descriptor`].

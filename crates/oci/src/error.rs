@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A [`Code`] is a constant somewhere in the program: the standard ones are in [`code`], and other
-//! crates add their own to a [`CodeTable`], which sees that no two share an identifier.
+//! crates add their own to a [`CodeTable`], which decides the status of an answer.
 
 pub mod code;
 mod envelope;

@@ -24,7 +24,7 @@ use std::fmt;
 
 use crate::digest::{Digest, DigestError};
 use crate::error::{ApiError, Code, code};
-use crate::name::{NameError, RepositoryName, TagError, UploadId, UploadIdError};
+use crate::name::{NameError, RepositoryName, UploadId, UploadIdError};
 use crate::reference::{Reference, ReferenceError};
 use crate::text::percent_decode;
 
@@ -194,9 +194,9 @@ pub enum RouteError {
     /// The digest is wrong.
     #[error(transparent)]
     BadDigest(#[from] DigestError),
-    /// The reference of a manifest is no tag.
+    /// The reference of a manifest is neither a tag nor a digest.
     #[error(transparent)]
-    BadTag(#[from] TagError),
+    BadReference(#[from] ReferenceError),
     /// The upload id is wrong.
     #[error(transparent)]
     BadUploadId(#[from] UploadIdError),
@@ -209,18 +209,11 @@ impl RouteError {
             // No standard code is meant for this; the status is what matters.
             Self::NotFound => &code::NAME_UNKNOWN,
             Self::BadPath | Self::BadName(_) => &code::NAME_INVALID,
-            Self::BadDigest(_) => &code::DIGEST_INVALID,
-            Self::BadTag(_) => &code::TAG_INVALID,
+            Self::BadDigest(_) | Self::BadReference(ReferenceError::Digest(_)) => {
+                &code::DIGEST_INVALID
+            }
+            Self::BadReference(ReferenceError::Tag(_)) => &code::TAG_INVALID,
             Self::BadUploadId(_) => &code::BLOB_UPLOAD_UNKNOWN,
-        }
-    }
-}
-
-impl From<ReferenceError> for RouteError {
-    fn from(error: ReferenceError) -> Self {
-        match error {
-            ReferenceError::Tag(error) => Self::BadTag(error),
-            ReferenceError::Digest(error) => Self::BadDigest(error),
         }
     }
 }

@@ -10,6 +10,9 @@ use serde::de::{self, Visitor};
 /// Longest part of foreign text that is repeated in a message, in characters.
 const EXCERPT_CHARS: usize = 64;
 
+/// Longest message of a parser that is passed on, in characters: its own words and one excerpt.
+const MESSAGE_CHARS: usize = 160;
+
 /// Deserializes a string through the type's [`FromStr`].
 pub(crate) fn deserialize<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
@@ -44,6 +47,23 @@ pub(crate) fn excerpt(text: &str) -> String {
         .take(EXCERPT_CHARS)
         .flat_map(|c| c.escape_debug())
         .collect();
+    if chars.next().is_some() {
+        out.push('…');
+    }
+    out
+}
+
+/// Returns the beginning of a message that may quote what a client has sent, without characters that
+/// could disturb a log line. Unlike an [`excerpt`] it keeps quotation marks as they are.
+pub(crate) fn bounded_message(message: &str) -> String {
+    let mut chars = message.chars();
+    let mut out = String::new();
+    for c in chars.by_ref().take(MESSAGE_CHARS) {
+        match c {
+            '"' | '\'' | '\\' => out.push(c),
+            _ => out.extend(c.escape_debug()),
+        }
+    }
     if chars.next().is_some() {
         out.push('…');
     }

@@ -1,56 +1,78 @@
-//! The access log: one line for each request, when its answer has been sent or given up.
+//! The access log: one line for each request, when it ends in whatever way.
+//!
+//! The line says `cut=true` where the connection ended before the answer did. It has the status 499,
+//! as nginx has, where the client left before there was an answer, or within the body of its request.
+//! What such a request has begun may still be done; lines of their own tell of that.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{Method, StatusCode};
 use http_body::{Frame, SizeHint};
 use tracing::Span;
 use wharfinger_runtime::Clock;
 
+use crate::body::BodyEnd;
+use crate::listener::UnderWay;
 use crate::request::RequestInfo;
-use crate::response::{Body, BodyError};
+use crate::response::{Body, BodyError, Response};
 
 /// The target of the access log's lines, by which they are switched on and off.
 pub const TARGET: &str = "wharfinger::access";
 
-/// The body of an answer, counted until it is dropped.
-#[derive(Debug)]
-pub(crate) struct LoggedBody {
-    body: Body,
-    line: Line,
+/// The status of a request that nobody waited for.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+/// 1 KiB: no path or name of a client that means anything is longer, and a line stays a line.
+const MAX_TEXT_BYTES: usize = 1024;
+
+/// Returns as much of what a client has sent as the log repeats.
+pub(crate) fn excerpt(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_TEXT_BYTES)]
 }
 
-/// What the line says.
+/// The line of a request, written when this is dropped.
 #[derive(Debug)]
-struct Line {
-    status: StatusCode,
+pub(crate) struct Line {
+    status: Option<StatusCode>,
     sent_bytes: u64,
+    /// All of the answer was handed to the connection.
+    whole: bool,
     request: Arc<RequestInfo>,
     clock: Arc<dyn Clock>,
     span: Span,
 }
 
-impl LoggedBody {
-    pub(crate) fn new(
-        body: Body,
-        status: StatusCode,
-        request: Arc<RequestInfo>,
-        clock: Arc<dyn Clock>,
-        span: Span,
-    ) -> Self {
+impl Line {
+    /// Begins the line of a request that has no answer yet.
+    pub(crate) fn new(request: Arc<RequestInfo>, clock: Arc<dyn Clock>, span: Span) -> Self {
         Self {
-            body,
-            line: Line {
-                status,
-                sent_bytes: 0,
-                request,
-                clock,
-                span,
-            },
+            status: None,
+            sent_bytes: 0,
+            whole: false,
+            request,
+            clock,
+            span,
         }
+    }
+
+    /// Goes on with the body of the answer.
+    pub(crate) fn answered(
+        mut self,
+        response: Response,
+        end: &BodyEnd,
+        under_way: UnderWay,
+    ) -> http::Response<LoggedBody> {
+        self.status = (!end.client_gone()).then_some(response.status());
+        // Such a body is not sent.
+        self.whole = *self.request.method() == Method::HEAD;
+        response.map(|body| LoggedBody {
+            body,
+            line: self,
+            _under_way: under_way,
+        })
     }
 }
 
@@ -58,15 +80,33 @@ impl Drop for Line {
     fn drop(&mut self) {
         let duration = self.clock.monotonic().saturating_sub(self.request.began());
         let duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        let status = self.status.as_ref().map(StatusCode::as_u16);
+        let cut = !self.whole || status.is_none();
         let _entered = self.span.enter();
         tracing::info!(
             target: TARGET,
-            status = self.status.as_u16(),
+            status = status.unwrap_or(CLIENT_CLOSED_REQUEST),
             bytes = self.sent_bytes,
             duration_us,
-            user_agent = self.request.user_agent(),
-            "answered"
+            cut = cut.then_some(true),
+            user_agent = self.request.user_agent().map(excerpt),
+            "{}",
+            if status.is_some() { "answered" } else { "not answered" }
         );
+    }
+}
+
+/// The body of an answer, counted until it is dropped.
+#[derive(Debug)]
+pub(crate) struct LoggedBody {
+    body: Body,
+    line: Line,
+    _under_way: UnderWay,
+}
+
+impl Drop for LoggedBody {
+    fn drop(&mut self) {
+        self.line.whole |= self.body.is_sent();
     }
 }
 
@@ -78,7 +118,7 @@ impl http_body::Body for LoggedBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Self { body, line } = self.get_mut();
+        let Self { body, line, .. } = self.get_mut();
         let polled = {
             let _entered = line.span.enter();
             ready!(Pin::new(body).poll_frame(cx))
@@ -90,7 +130,7 @@ impl http_body::Body for LoggedBody {
                 let cause = std::error::Error::source(error).map(ToString::to_string);
                 tracing::error!(%error, cause, "cutting the connection within an answer");
             }
-            None => {}
+            None => line.whole = true,
         }
         Poll::Ready(polled)
     }

@@ -2,16 +2,16 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::TryFutureExt as _;
+use tokio::sync::Semaphore;
 use tracing::{Instrument as _, Span};
 use wharfinger_auth::{Gate, Principal};
-use wharfinger_oci::RepositoryName;
+use wharfinger_oci::{CodeTable, RepositoryName};
 use wharfinger_runtime::Runtime;
 use wharfinger_store::{Repository, Store};
 
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::error::Failure;
 use crate::event::{Event, EventAction, Events, Target};
 use crate::request::{RequestIds, RequestInfo};
@@ -26,8 +26,11 @@ pub(crate) struct App {
     pub(crate) runtime: Runtime,
     pub(crate) tokens: UploadTokens,
     pub(crate) ids: RequestIds,
+    pub(crate) codes: CodeTable,
     pub(crate) delete_enabled: bool,
-    pub(crate) body_idle_timeout: Duration,
+    pub(crate) limits: Limits,
+    /// A permit for each byte of a body that is held whole in memory.
+    pub(crate) body_memory: Arc<Semaphore>,
     events: Events,
 }
 
@@ -39,8 +42,15 @@ impl App {
             gate: parts.gate,
             runtime: parts.runtime,
             tokens: UploadTokens::new(&config.secret),
+            codes: parts.codes,
             delete_enabled: config.delete_enabled,
-            body_idle_timeout: config.limits.body_idle_timeout,
+            body_memory: Arc::new(Semaphore::new(
+                config
+                    .limits
+                    .manifest_memory_bytes
+                    .min(Semaphore::MAX_PERMITS),
+            )),
+            limits: config.limits.clone(),
             events: Events::new(parts.events),
         }
     }
@@ -81,13 +91,10 @@ impl Call {
     where
         W: Future<Output = Result<T, Failure>> + Send + 'static,
     {
-        let work = work.inspect_err(Failure::log).instrument(span);
-        let task = self.app.runtime.tasks.spawn(work);
+        let task = self.app.runtime.tasks.spawn(told_in(span, work));
         async move {
-            match task.await {
-                Ok(result) => result.map_err(Failure::logged),
-                Err(error) => Err(Failure::internal(error)),
-            }
+            task.await
+                .unwrap_or_else(|error| Err(Failure::internal(error)))
         }
     }
 
@@ -110,4 +117,13 @@ impl Call {
             at,
         });
     }
+}
+
+/// Does something in a span, in which a failure is told too.
+pub(crate) fn told_in<T, W>(span: Span, work: W) -> impl Future<Output = Result<T, Failure>> + Send
+where
+    W: Future<Output = Result<T, Failure>> + Send,
+{
+    let work = work.inspect_err(Failure::log).map_err(Failure::logged);
+    work.instrument(span)
 }

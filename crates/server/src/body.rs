@@ -1,5 +1,7 @@
 //! The body of a request, as a stream of pieces.
 
+use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,8 +13,10 @@ use http::header::EXPECT;
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use wharfinger_runtime::Clock;
+use tokio::sync::OwnedSemaphorePermit;
 
+use crate::app::App;
+use crate::config::Limits;
 use crate::request::RequestInfo;
 
 /// 64 KiB: most of a refused body that is read only to keep the connection. A client that has more
@@ -26,25 +30,48 @@ const MIN_SHARED_BYTES: usize = 32 * 1024;
 #[derive(Debug)]
 pub(crate) struct RequestBody {
     incoming: Incoming,
-    clock: Arc<dyn Clock>,
-    idle_timeout: Duration,
+    app: Arc<App>,
     /// The client waits to be asked for the body, and was not yet.
     withheld: bool,
     end: BodyEnd,
+    pace: Pace,
 }
 
-/// Tells whether a body was read to its end, also after the body itself is gone.
-#[derive(Debug, Clone)]
-pub(crate) struct BodyEnd(Arc<AtomicBool>);
+/// Tells how a body has ended, also after the body itself is gone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct BodyEnd(Arc<EndFlags>);
+
+#[derive(Debug, Default)]
+struct EndFlags {
+    reached: AtomicBool,
+    gone: AtomicBool,
+}
 
 impl BodyEnd {
     /// Tells whether nothing is left to read.
     pub(crate) fn reached(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.reached.load(Ordering::Acquire)
+    }
+
+    /// Tells whether the client left within the body, and so waits for no answer.
+    pub(crate) fn client_gone(&self) -> bool {
+        self.0.gone.load(Ordering::Acquire)
     }
 
     fn reach(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.reached.store(true, Ordering::Release);
+    }
+
+    fn note(&self, error: &hyper::Error) {
+        let io = std::error::Error::source(error).and_then(|source| source.downcast_ref());
+        let kind = io.map(io::Error::kind);
+        // Chunks that are none come from somebody who is there.
+        if !matches!(
+            kind,
+            Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
+        ) {
+            self.0.gone.store(true, Ordering::Release);
+        }
     }
 }
 
@@ -57,6 +84,9 @@ pub(crate) enum Cut {
     /// Nothing came for too long.
     #[error("nothing of the body came for {0:?}")]
     Idle(Duration),
+    /// It came, but by drops.
+    #[error("the body came at less than {0} bytes a second")]
+    Slow(u64),
 }
 
 /// Why a body was not taken whole.
@@ -71,27 +101,35 @@ pub(crate) enum CollectError {
         /// How much is taken.
         limit_bytes: usize,
     },
+    /// All bodies together have more than is held in memory.
+    #[error("too many bodies are held in memory")]
+    NoMemory,
+}
+
+/// A whole body. While it is there, its bytes count among those that are held in memory.
+#[derive(Debug)]
+pub(crate) struct WholeBody {
+    pub(crate) bytes: Bytes,
+    pub(crate) memory: OwnedSemaphorePermit,
 }
 
 impl RequestBody {
-    pub(crate) fn new(
-        incoming: Incoming,
-        request: &RequestInfo,
-        clock: Arc<dyn Clock>,
-        idle_timeout: Duration,
-    ) -> Self {
-        let end = BodyEnd(Arc::new(AtomicBool::new(incoming.is_end_stream())));
+    pub(crate) fn new(incoming: Incoming, request: &RequestInfo, app: Arc<App>) -> Self {
+        let end = BodyEnd::default();
+        if incoming.is_end_stream() {
+            end.reach();
+        }
         let withheld = !end.reached() && request.headers().contains_key(EXPECT);
         Self {
             incoming,
-            clock,
-            idle_timeout,
+            app,
             withheld,
             end,
+            pace: Pace::default(),
         }
     }
 
-    /// Returns what goes on telling whether the end was reached.
+    /// Returns what goes on telling how the body has ended.
     pub(crate) fn end(&self) -> BodyEnd {
         self.end.clone()
     }
@@ -110,6 +148,7 @@ impl RequestBody {
             if let Ok(data) = frame.into_data()
                 && !data.is_empty()
             {
+                self.pace.received_bytes += data.len() as u64;
                 return Ok(Some(unpinned(data)));
             }
         }
@@ -121,56 +160,143 @@ impl RequestBody {
         // Mostly the next piece is there already, and needs no timer.
         let frame = match self.incoming.frame().now_or_never() {
             Some(frame) => frame,
-            None => {
-                let sleep = self.clock.sleep(self.idle_timeout);
-                match select(self.incoming.frame(), sleep).await {
-                    Either::Left((frame, _)) => frame,
-                    Either::Right(((), _)) => return Err(Cut::Idle(self.idle_timeout)),
-                }
-            }
+            None => self.wait().await?,
         };
-        frame.transpose().map_err(Cut::Connection)
+        frame
+            .transpose()
+            .inspect_err(|error| self.end.note(error))
+            .map_err(Cut::Connection)
+    }
+
+    async fn wait(&mut self) -> Result<Option<Result<Frame<Bytes>, hyper::Error>>, Cut> {
+        let (clock, limits) = (&self.app.runtime.clock, &self.app.limits);
+        let (patience, cut) = self.pace.patience(limits);
+        let from = clock.monotonic();
+        match select(self.incoming.frame(), clock.sleep(patience)).await {
+            Either::Left((frame, _)) => {
+                self.pace.waited += clock.monotonic().saturating_sub(from);
+                Ok(frame)
+            }
+            Either::Right(((), _)) => Err(cut),
+        }
     }
 
     /// Returns the whole body.
     ///
     /// # Errors
-    /// Fails if the body is cut, or has more than `limit_bytes`; then no more than a piece beyond
-    /// the limit was read.
-    pub(crate) async fn collect(&mut self, limit_bytes: usize) -> Result<Bytes, CollectError> {
-        let Some(mut first) = self.next().await? else {
-            return Ok(Bytes::new());
-        };
-        let mut rest = BytesMut::new();
-        loop {
-            if first.len() + rest.len() > limit_bytes {
+    /// Fails if the body is cut, has more than `limit_bytes`, or finds no room beside all others;
+    /// then no more than a piece beyond what there is room for was read.
+    pub(crate) async fn collect(&mut self, limit_bytes: usize) -> Result<WholeBody, CollectError> {
+        let mut memory = self.room_for(0)?;
+        let mut all = Pieces::default();
+        while let Some(piece) = self.next().await? {
+            if all.len() + piece.len() > limit_bytes {
                 return Err(CollectError::TooLong { limit_bytes });
             }
-            match self.next().await? {
-                Some(piece) if rest.is_empty() => {
-                    rest.extend_from_slice(&first);
-                    rest.extend_from_slice(&piece);
-                    first.clear();
-                }
-                Some(piece) => rest.extend_from_slice(&piece),
-                None if rest.is_empty() => return Ok(first),
-                None => return Ok(rest.freeze()),
-            }
+            memory.merge(self.room_for(piece.len())?);
+            all.push(piece);
         }
+        Ok(WholeBody {
+            bytes: all.join(),
+            memory,
+        })
     }
 
-    /// Reads the rest if it is short, so that the connection can be kept after a refusal.
+    /// Takes room in memory. Nobody waits for it: whoever waits holds some already.
+    fn room_for(&self, bytes: usize) -> Result<OwnedSemaphorePermit, CollectError> {
+        let bytes = u32::try_from(bytes).map_err(|_| CollectError::NoMemory)?;
+        Arc::clone(&self.app.body_memory)
+            .try_acquire_many_owned(bytes)
+            .map_err(|_| CollectError::NoMemory)
+    }
+
+    /// Passes a result on; of a refusal once a short rest of the body was read.
+    pub(crate) async fn drained_if_refused<T, E>(&mut self, result: Result<T, E>) -> Result<T, E> {
+        if result.is_err() {
+            self.drain().await;
+        }
+        result
+    }
+
+    /// Reads the rest if it is short and comes soon, so that the connection can be kept after a
+    /// refusal.
     pub(crate) async fn drain(&mut self) {
-        let mut left = MAX_DRAINED_BYTES;
-        let longer = self.incoming.size_hint().lower() > left as u64;
+        let longer = self.incoming.size_hint().lower() > MAX_DRAINED_BYTES as u64;
         if self.end.reached() || self.withheld || longer {
             return;
         }
-        while let Ok(Some(piece)) = self.next().await {
-            match left.checked_sub(piece.len()) {
-                Some(less) => left = less,
-                None => return,
+        let enough = self
+            .app
+            .runtime
+            .clock
+            .sleep(self.app.limits.refused_body_timeout);
+        let rest = pin!(async {
+            let mut left = MAX_DRAINED_BYTES;
+            while let Ok(Some(piece)) = self.next().await {
+                match left.checked_sub(piece.len()) {
+                    Some(less) => left = less,
+                    None => return,
+                }
             }
+        });
+        // What has not come by then costs the connection.
+        select(rest, enough).await;
+    }
+}
+
+/// Pieces that become one; a single one stays where it is.
+#[derive(Debug, Default)]
+struct Pieces {
+    first: Bytes,
+    more: BytesMut,
+}
+
+impl Pieces {
+    fn len(&self) -> usize {
+        self.first.len() + self.more.len()
+    }
+
+    fn push(&mut self, piece: Bytes) {
+        if self.len() == 0 {
+            self.first = piece;
+            return;
+        }
+        self.more
+            .extend_from_slice(&std::mem::take(&mut self.first));
+        self.more.extend_from_slice(&piece);
+    }
+
+    fn join(self) -> Bytes {
+        if self.more.is_empty() {
+            self.first
+        } else {
+            self.more.freeze()
+        }
+    }
+}
+
+/// How a body has come so far.
+#[derive(Debug, Default)]
+struct Pace {
+    received_bytes: u64,
+    /// How long it was waited for. What the storage takes is not the client's time.
+    waited: Duration,
+}
+
+impl Pace {
+    /// Returns how long the next piece may be waited for, and what is the matter if it has not come
+    /// by then.
+    fn patience(&self, limits: &Limits) -> (Duration, Cut) {
+        let (idle, rate) = (limits.body_idle_timeout, limits.min_body_rate);
+        let allowed = match self.received_bytes.checked_div(rate) {
+            Some(seconds) => limits.body_grace.max(Duration::from_secs(seconds)),
+            None => return (idle, Cut::Idle(idle)),
+        };
+        let left = allowed.saturating_sub(self.waited);
+        if idle <= left {
+            (idle, Cut::Idle(idle))
+        } else {
+            (left, Cut::Slow(rate))
         }
     }
 }
@@ -182,5 +308,40 @@ fn unpinned(data: Bytes) -> Bytes {
         Bytes::copy_from_slice(&data)
     } else {
         data
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn secs(secs: u64) -> Duration {
+        Duration::from_secs(secs)
+    }
+
+    /// How long is waited, and whether it is the rate that ends it.
+    fn patience(received_bytes: u64, waited: Duration) -> (Duration, bool) {
+        let pace = Pace {
+            received_bytes,
+            waited,
+        };
+        let (patience, cut) = pace.patience(&Limits::default());
+        (patience, matches!(cut, Cut::Slow(1024)))
+    }
+
+    #[test]
+    fn a_body_has_to_come_at_a_rate_once_its_grace_is_over() {
+        assert_eq!(patience(0, secs(0)), (secs(30), true));
+        assert_eq!(patience(1, secs(29)), (secs(1), true));
+        assert_eq!(patience(30 * 1024, secs(30)), (secs(0), true));
+        assert_eq!(patience(100 * 1024, secs(30)), (secs(70), true));
+        // Whoever was fast may rest for as long as anybody.
+        assert_eq!(patience(1 << 30, secs(1000)), (secs(120), false));
+        let unlimited = Limits {
+            min_body_rate: 0,
+            ..Limits::default()
+        };
+        let (patience, _) = Pace::default().patience(&unlimited);
+        assert_eq!(patience, secs(120));
     }
 }

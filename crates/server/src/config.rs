@@ -8,12 +8,30 @@ use wharfinger_runtime::Secret;
 /// 60 s: as long as a node is usually given to end; requests that take longer can be resumed.
 pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// 10 s: a head is one packet; who takes longer holds a connection for nothing. It also bounds how
-/// long a connection is kept without a request.
+/// 10 s: a head is one packet; who takes longer holds a connection for nothing, and so does who
+/// connects and asks for nothing.
 pub const DEFAULT_HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// 120 s: a client that extracts one layer asks for the next over the connection that it has.
+pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// 120 s: longer than a client waits for its own disk, shorter than forever.
 pub const DEFAULT_BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// 30 s: so long a body may come as slowly as it likes; short ones never meet the rate.
+pub const DEFAULT_BODY_GRACE: Duration = Duration::from_secs(30);
+
+/// 1 KiB/s: less than any line in use, and more than one that is only meant to hold a connection.
+pub const DEFAULT_MIN_BODY_RATE: u64 = 1024;
+
+/// 5 s: what is left of a refused body is read only to keep the connection, which is not worth more.
+pub const DEFAULT_REFUSED_BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// 64 MiB: sixteen of the largest manifests at once, or thousands of usual ones.
+pub const DEFAULT_MANIFEST_MEMORY_BYTES: usize = 64 * 1024 * 1024;
+
+/// 120 s, as for bodies: a client that takes nothing of its answer for so long is not there.
+pub const DEFAULT_WRITE_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// 32 KiB: a thousand open uploads then take some 100 MiB in all, with 64 KiB they take 140, and a
 /// push costs a few percent more CPU than with those.
@@ -72,10 +90,22 @@ impl From<SocketAddr> for Endpoint {
 pub struct Limits {
     /// How many connections are open at once; further ones wait to be accepted.
     pub max_connections: usize,
-    /// How long the head of a request may take, and a connection may be without one.
+    /// How long the head of a request may take, and a new connection may be without one.
     pub header_timeout: Duration,
+    /// How long a connection is kept after its last answer.
+    pub idle_timeout: Duration,
     /// How long a body may stand still.
     pub body_idle_timeout: Duration,
+    /// How long a body may be waited for in all before [`Self::min_body_rate`] counts.
+    pub body_grace: Duration,
+    /// How many bytes of a body have to come in a second of waiting, on average; 0 is no limit.
+    pub min_body_rate: u64,
+    /// How long the rest of a refused body is read, so that the connection can be kept.
+    pub refused_body_timeout: Duration,
+    /// How many bytes of manifests that are being pushed are held in memory, over all requests.
+    pub manifest_memory_bytes: usize,
+    /// How long a client may take nothing of its answer.
+    pub write_idle_timeout: Duration,
     /// How many bytes of a connection are buffered in each direction; at least 8 KiB.
     pub buffer_bytes: usize,
 }
@@ -85,7 +115,13 @@ impl Default for Limits {
         Self {
             max_connections: DEFAULT_MAX_CONNECTIONS,
             header_timeout: DEFAULT_HEADER_TIMEOUT,
+            idle_timeout: DEFAULT_IDLE_TIMEOUT,
             body_idle_timeout: DEFAULT_BODY_IDLE_TIMEOUT,
+            body_grace: DEFAULT_BODY_GRACE,
+            min_body_rate: DEFAULT_MIN_BODY_RATE,
+            refused_body_timeout: DEFAULT_REFUSED_BODY_TIMEOUT,
+            manifest_memory_bytes: DEFAULT_MANIFEST_MEMORY_BYTES,
+            write_idle_timeout: DEFAULT_WRITE_IDLE_TIMEOUT,
             buffer_bytes: DEFAULT_BUFFER_BYTES,
         }
     }

@@ -4,20 +4,27 @@
 //! |---|---|---|
 //! | no such path | `NAME_UNKNOWN` | 404 |
 //! | method that the path does not have, or deleting while it is off | `UNSUPPORTED` | 405 |
+//! | path and query too long | `NAME_INVALID` | 414 |
 //! | malformed name, tag, digest, query | `…_INVALID` | 400 |
+//! | reading a manifest by what is neither tag nor digest | `MANIFEST_UNKNOWN` | 404 |
 //! | credentials missing, right missing | `UNAUTHORIZED`, `DENIED` | 401, 403 |
 //! | repository, blob, manifest or tag not there | `NAME_`, `BLOB_`, `MANIFEST_UNKNOWN` | 404 |
 //! | manifest malformed, or of another type than it is sent with | `MANIFEST_INVALID` | 400 |
 //! | manifest too large | `MANIFEST_INVALID` | 413 |
 //! | manifest refers to what is not there | one `MANIFEST_BLOB_UNKNOWN` each | 400 |
 //! | bytes of another digest or size | `DIGEST_INVALID`, `SIZE_INVALID` | 400 |
+//! | body that stands still or comes by drops | `SIZE_INVALID` | 408 |
 //! | upload not there | `BLOB_UPLOAD_UNKNOWN` | 404 |
 //! | upload state missing, forged or of another upload | `BLOB_UPLOAD_INVALID` | 404 |
 //! | bytes that do not follow those that are there, or a second writer | `RANGE_INVALID` | 416 |
 //! | number of a page malformed or too large | `PAGINATION_NUMBER_INVALID` | 400 |
 //! | storage full | `STORAGE_FULL` | 507, with Retry-After |
+//! | manifests that are being pushed fill the memory for them | `UNAVAILABLE` | 503, with Retry-After |
 //! | storage failed otherwise | `UNAVAILABLE` | 503, with Retry-After |
 //! | content damaged, or a fault of ours | `UNKNOWN` | 500 |
+//!
+//! Statuses come from the table of [`codes`] alone. An identifier of the specification may stand in it
+//! with several, since clients know no others.
 //!
 //! What the client can do something about is said in `detail`; what only the operator can, in the
 //! log and nowhere else.
@@ -26,7 +33,8 @@ use http::header::{ALLOW, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
 use wharfinger_auth::{Denial, Denied};
 use wharfinger_oci::{
-    ApiError, Code, DigestError, Errors, ManifestError, NameError, QueryError, RouteError, code,
+    ApiError, Code, CodeTable, DigestError, Errors, ManifestError, NameError, QueryError,
+    RouteError, code,
 };
 use wharfinger_store::{self as store, ErrorKind};
 
@@ -34,8 +42,26 @@ use crate::body::{CollectError, Cut};
 use crate::response::{Reply, Response};
 use crate::upload_token::TokenError;
 
-/// The codes that this crate adds to the standard ones.
-pub static CODES: [&Code; 2] = [&STORAGE_FULL, &QUERY_INVALID];
+/// Returns the table of the standard codes and those of this crate, to which others add theirs.
+///
+/// # Examples
+///
+/// ```
+/// let table = wharfinger_server::codes();
+/// assert!(table.iter().any(|code| code.id == "STORAGE_FULL"));
+/// ```
+#[must_use]
+pub fn codes() -> CodeTable {
+    CodeTable::standard()
+        .with(&[
+            &STORAGE_FULL,
+            &QUERY_INVALID,
+            &MANIFEST_TOO_LARGE,
+            &TARGET_TOO_LONG,
+            &BODY_TIMEOUT,
+        ])
+        .expect("a test sees that these are not in the standard table")
+}
 
 /// The storage has no room for what was sent.
 pub static STORAGE_FULL: Code = Code {
@@ -53,6 +79,30 @@ pub static QUERY_INVALID: Code = Code {
     status: StatusCode::BAD_REQUEST,
 };
 
+/// The manifest has more bytes than any may have.
+pub static MANIFEST_TOO_LARGE: Code = Code {
+    id: "MANIFEST_INVALID",
+    message: "manifest too large",
+    description: "The manifest has more bytes than any may have.",
+    status: StatusCode::PAYLOAD_TOO_LARGE,
+};
+
+/// The path and query of the URL are longer than any that means something.
+pub static TARGET_TOO_LONG: Code = Code {
+    id: "NAME_INVALID",
+    message: "the URL is too long",
+    description: "The path and query of the URL are longer than any that means something.",
+    status: StatusCode::URI_TOO_LONG,
+};
+
+/// The body stood still, or came by drops.
+pub static BODY_TIMEOUT: Code = Code {
+    id: "SIZE_INVALID",
+    message: "the body did not come in time",
+    description: "The body stood still, or came too slowly; what arrived of an upload is kept.",
+    status: StatusCode::REQUEST_TIMEOUT,
+};
+
 /// After 30 s: somebody has to make room, or uploads that are given up have to be purged.
 const RETRY_FULL_SECONDS: u16 = 30;
 
@@ -63,7 +113,6 @@ const RETRY_UNAVAILABLE_SECONDS: u16 = 5;
 #[derive(Debug)]
 pub(crate) struct Failure {
     errors: Errors,
-    status: StatusCode,
     headers: Vec<(HeaderName, HeaderValue)>,
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
     logged: bool,
@@ -96,12 +145,6 @@ impl Failure {
         self
     }
 
-    /// Answers with another status than the code's.
-    pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
-        self.status = status;
-        self
-    }
-
     fn with_cause(mut self, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
         self.cause = Some(Box::new(cause));
         self
@@ -111,10 +154,10 @@ impl Failure {
         self.with_header(RETRY_AFTER, HeaderValue::from(seconds))
     }
 
-    /// Returns the status of the answer.
+    /// Returns the status that the table has for the answer.
     #[cfg(test)]
     pub(crate) fn status(&self) -> StatusCode {
-        self.status
+        codes().status(&self.errors).unwrap()
     }
 
     /// Returns the code of the first error.
@@ -132,13 +175,13 @@ impl Failure {
 
     /// Writes the log line. The current span says what it is about.
     pub(crate) fn log(&self) {
-        let status = self.status.as_u16();
+        let status = self.errors.first().code.status;
         let cause = self.cause.as_ref().map(|cause| Chain(&**cause).to_string());
         let cause = cause.as_deref().unwrap_or_default();
-        if self.status.is_server_error() {
-            tracing::error!(status, errors = %self.errors, cause, "failed");
+        if status.is_server_error() {
+            tracing::error!(status = status.as_u16(), errors = %self.errors, cause, "failed");
         } else {
-            tracing::debug!(status, errors = %self.errors, cause, "refused");
+            tracing::debug!(status = status.as_u16(), errors = %self.errors, cause, "refused");
         }
     }
 
@@ -150,12 +193,18 @@ impl Failure {
         }
     }
 
-    /// Makes the answer, and writes the log line unless that was done.
-    pub(crate) fn into_response(self) -> Response {
+    /// Makes the answer, with the status that `codes` has for it, and writes the log line unless that
+    /// was done.
+    pub(crate) fn into_response(self, codes: &CodeTable) -> Response {
         if !self.logged {
             self.log();
         }
-        let reply = Reply::errors(&self.errors, self.status);
+        let Some(status) = codes.status(&self.errors) else {
+            tracing::error!(errors = %self.errors, "a code is not in the table");
+            let unknown = &code::UNKNOWN;
+            return Reply::errors(&Errors::from(unknown), unknown.status).done();
+        };
+        let reply = Reply::errors(&self.errors, status);
         self.headers
             .into_iter()
             .fold(reply, |reply, (name, value)| reply.header(name, value))
@@ -166,7 +215,6 @@ impl Failure {
 impl From<Errors> for Failure {
     fn from(errors: Errors) -> Self {
         Self {
-            status: errors.status(),
             errors,
             headers: Vec::new(),
             cause: None,
@@ -242,11 +290,11 @@ impl From<QueryError> for Failure {
 
 impl From<ManifestError> for Failure {
     fn from(error: ManifestError) -> Self {
-        let failure = Self::because(&code::MANIFEST_INVALID, error.to_string());
-        match error {
-            ManifestError::TooLarge { .. } => failure.with_status(StatusCode::PAYLOAD_TOO_LARGE),
-            _ => failure,
-        }
+        let code = match error {
+            ManifestError::TooLarge { .. } => &MANIFEST_TOO_LARGE,
+            _ => &code::MANIFEST_INVALID,
+        };
+        Self::because(code, error.to_string())
     }
 }
 
@@ -258,8 +306,12 @@ impl From<TokenError> for Failure {
 
 impl From<Cut> for Failure {
     fn from(cut: Cut) -> Self {
-        // Where the connection is gone nobody reads this.
-        Self::new(&code::SIZE_INVALID).with_cause(cut)
+        let code = match cut {
+            // Where the connection is gone nobody reads this.
+            Cut::Connection(_) => &code::SIZE_INVALID,
+            Cut::Idle(_) | Cut::Slow(_) => &BODY_TIMEOUT,
+        };
+        Self::new(code).with_cause(cut)
     }
 }
 
@@ -267,10 +319,10 @@ impl From<CollectError> for Failure {
     fn from(error: CollectError) -> Self {
         match error {
             CollectError::Cut(cut) => cut.into(),
-            CollectError::TooLong { .. } => {
-                Self::because(&code::MANIFEST_INVALID, error.to_string())
-                    .with_status(StatusCode::PAYLOAD_TOO_LARGE)
-            }
+            CollectError::TooLong { .. } => Self::because(&MANIFEST_TOO_LARGE, error.to_string()),
+            CollectError::NoMemory => Self::new(&code::UNAVAILABLE)
+                .retry_after(RETRY_UNAVAILABLE_SECONDS)
+                .with_cause(error),
         }
     }
 }

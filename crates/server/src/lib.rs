@@ -26,7 +26,8 @@
 //!
 //! let config = Config::new(([127, 0, 0, 1], 0).into(), secret);
 //! let gate = Gate::new(Arc::new(Open));
-//! let parts = Parts { store, gate, runtime: runtime.clone(), events: Vec::new() };
+//! let codes = wharfinger_server::codes();
+//! let parts = Parts { store, gate, runtime: runtime.clone(), codes, events: Vec::new() };
 //! let server = Server::bind(config, parts).await?;
 //! assert_ne!(server.local_addrs()[0].port(), 0);
 //!
@@ -58,10 +59,14 @@ mod upload_token;
 
 pub use crate::access_log::TARGET as ACCESS_LOG;
 pub use crate::config::{
-    Config, DEFAULT_BODY_IDLE_TIMEOUT, DEFAULT_BUFFER_BYTES, DEFAULT_DRAIN_TIMEOUT,
-    DEFAULT_HEADER_TIMEOUT, DEFAULT_MAX_CONNECTIONS, Endpoint, Limits,
+    Config, DEFAULT_BODY_GRACE, DEFAULT_BODY_IDLE_TIMEOUT, DEFAULT_BUFFER_BYTES,
+    DEFAULT_DRAIN_TIMEOUT, DEFAULT_HEADER_TIMEOUT, DEFAULT_IDLE_TIMEOUT,
+    DEFAULT_MANIFEST_MEMORY_BYTES, DEFAULT_MAX_CONNECTIONS, DEFAULT_MIN_BODY_RATE,
+    DEFAULT_REFUSED_BODY_TIMEOUT, DEFAULT_WRITE_IDLE_TIMEOUT, Endpoint, Limits,
 };
-pub use crate::error::{CODES, QUERY_INVALID, STORAGE_FULL};
+pub use crate::error::{
+    BODY_TIMEOUT, MANIFEST_TOO_LARGE, QUERY_INVALID, STORAGE_FULL, TARGET_TOO_LONG, codes,
+};
 pub use crate::event::{Event, EventAction, EventCounters, EventSink, Target};
 pub use crate::request::{RequestId, RequestInfo};
 pub use crate::server::{Error, ErrorKind, Parts, Server};

@@ -1,6 +1,8 @@
 //! From a listening socket to requests.
 
+mod alarm;
 mod linger;
+mod watched;
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,7 +12,7 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -20,6 +22,9 @@ use crate::config::Limits;
 use crate::service::serve;
 
 use self::linger::Lingering;
+use self::watched::{Requests, Watched};
+
+pub(crate) use self::watched::UnderWay;
 
 /// 100: what the specifications define is a quarter of it.
 const MAX_HEADERS: usize = 100;
@@ -47,8 +52,8 @@ pub(crate) struct Connections {
 impl Connections {
     pub(crate) fn new(app: Arc<App>, limits: &Limits) -> Self {
         let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new())
-            .header_read_timeout(limits.header_timeout)
+        // The connection itself sees to it that heads come.
+        http.header_read_timeout(None)
             .max_buf_size(limits.buffer_bytes.max(MIN_BUFFER_BYTES))
             .max_headers(MAX_HEADERS);
         let max = u32::try_from(limits.max_connections.max(1)).unwrap_or(u32::MAX);
@@ -102,8 +107,12 @@ impl Connections {
             }
         };
         // In a box: a connection that waits for its next request holds no room for it.
-        let service = service_fn(move |request| Box::pin(serve(Arc::clone(app), peer, request)));
-        let io = TokioIo::new(Lingering::new(stream));
+        let requests = Requests::default();
+        let stream = Watched::new(Lingering::new(stream), &app.limits, requests.clone());
+        let io = TokioIo::new(stream);
+        let service = service_fn(move |request| {
+            Box::pin(serve(Arc::clone(app), peer, request, requests.begin()))
+        });
         let mut connection = pin!(self.http.serve_connection(io, service));
         let served = async {
             tokio::select! {
@@ -147,13 +156,13 @@ pub(crate) async fn accept(connections: Arc<Connections>, listener: TcpListener)
             }
             Err(error) => {
                 drop(permit);
-                refused(&connections, &error).await;
+                accept_failed(&connections, &error).await;
             }
         }
     }
 }
 
-async fn refused(connections: &Connections, error: &io::Error) {
+async fn accept_failed(connections: &Connections, error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     // These are about one connection, which is gone; anything else is about all of them.
     if !matches!(

@@ -1,10 +1,13 @@
 //! Pages of long lists: `?n=SIZE&last=NAME` (distribution specification, *Listing Tags*).
 
 use http::header::LINK;
-use wharfinger_oci::{NextLink, Query, Route, code};
+use wharfinger_oci::{NextLink, Query, RepositoryName, Route, code};
 
 use crate::error::Failure;
 use crate::response::Reply;
+
+/// 256: a byte more than the longest name has.
+const MAX_LAST_BYTES: usize = RepositoryName::MAX_LENGTH + 1;
 
 /// Which part of a list is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,10 +25,10 @@ impl PageRequest {
     /// Fails if `n` is no number, or more than `max`. Distribution takes some of these for no `n`
     /// at all, and the client then waits for a list of everything that it did not ask for.
     pub(crate) fn parse(query: &Query, max: usize) -> Result<Self, Failure> {
-        let last = query
-            .get("last")
-            .filter(|last| !last.is_empty())
-            .map(str::to_owned);
+        let last = query.get("last").filter(|last| !last.is_empty());
+        // No name reaches beyond this, so the rest cannot tell what comes after. Rounded up, since
+        // half a character would.
+        let last = last.map(|last| last[..last.ceil_char_boundary(MAX_LAST_BYTES)].to_owned());
         let Some(n) = query.get("n").filter(|n| !n.is_empty()) else {
             return Ok(Self { limit: None, last });
         };
@@ -60,6 +63,18 @@ mod tests {
             assert_eq!(failure.code().id, "PAGINATION_NUMBER_INVALID");
             failure.status().as_u16()
         })
+    }
+
+    #[test]
+    fn of_the_last_name_no_more_counts_than_a_name_may_have() {
+        let last = |last: &str| parse(&format!("last={last}")).unwrap().1.unwrap();
+        let longest = "a".repeat(255);
+        assert_eq!(last(&longest), longest);
+        assert_eq!(last(&"a".repeat(8000)), "a".repeat(256));
+        // Cut before the character, it would come before names that it comes after.
+        let wide = "a".repeat(254) + "€€";
+        assert_eq!(last(&wide), "a".repeat(254) + "€");
+        assert!(last(&wide) > longest);
     }
 
     #[test]

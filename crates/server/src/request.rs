@@ -150,16 +150,41 @@ impl RequestInfo {
     }
 
     /// Returns the URL of a route as the client sees it: absolute, unless the client did not say
-    /// how it calls us.
+    /// how it calls us. What a proxy in front tells of the client's own request counts, as in
+    /// Distribution.
     pub(crate) fn location(&self, route: &Route, query: Option<Query>) -> HeaderValue {
-        let host = self.host().filter(|host| host.parse::<Authority>().is_ok());
+        let host = self.forwarded(&FORWARDED_HOST).or_else(|| self.host());
+        let scheme = match self.forwarded(&FORWARDED_PROTO) {
+            Some(proto) if proto.eq_ignore_ascii_case("https") => "https",
+            _ => "http",
+        };
         let base = host
-            .map(|host| format!("http://{host}"))
+            .filter(|host| is_host(host))
+            .map(|host| format!("{scheme}://{host}"))
             .unwrap_or_default();
         let query = query.map(|query| format!("?{query}")).unwrap_or_default();
         HeaderValue::try_from(format!("{base}{route}{query}"))
             .expect("hosts, routes and queries are printed in visible ASCII")
     }
+
+    /// Returns the first of the values that proxies have put in a row, which is the client's.
+    fn forwarded(&self, name: &HeaderName) -> Option<&str> {
+        let first = self.text(name)?.split(',').next()?.trim();
+        (!first.is_empty()).then_some(first)
+    }
+}
+
+/// How the client has called the first proxy.
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// `http` or `https`: what the client speaks with the first proxy.
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Tells whether a text is a host with or without a port, and nothing that a URL would read in
+/// another way, such as the name of a user.
+fn is_host(text: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~:[]".contains(&b);
+    text.bytes().all(is_plain) && text.parse::<Authority>().is_ok()
 }
 
 #[cfg(test)]
@@ -204,5 +229,58 @@ mod tests {
             location(Request::builder().uri("http://other:1/x")),
             "http://other:1/v2/"
         );
+        assert_eq!(
+            location(request().header(HOST, "[::1]:5000")),
+            "http://[::1]:5000/v2/"
+        );
+    }
+
+    #[test]
+    fn nothing_but_a_host_gets_into_a_location() {
+        for host in [
+            "a/b@c d",
+            "user@evil",
+            "a%0d%0ab",
+            "a\tb",
+            "a?b",
+            "a#b",
+            "a,b",
+            "<a>",
+            "[::1",
+            "a:b:c",
+        ] {
+            let request = Request::builder().uri("/x").header(HOST, host);
+            assert_eq!(location(request), "/v2/", "{host}");
+            let request = Request::builder().uri("/x").header(HOST, "good");
+            let request = request.header(FORWARDED_HOST, host);
+            let location = location(request);
+            // Of a list the first counts.
+            let expected = if host == "a,b" {
+                "http://a/v2/"
+            } else {
+                "/v2/"
+            };
+            assert_eq!(location, expected, "{host}");
+        }
+        let odd = HeaderValue::from_bytes(b"h\xc3\xa4h").unwrap();
+        let request = Request::builder().uri("/x").header(HOST, odd);
+        assert_eq!(location(request), "/v2/");
+    }
+
+    #[test]
+    fn a_proxy_tells_what_the_client_sees() {
+        let behind = |proto: &str, host: &str| {
+            let request = Request::builder().uri("/x").header(HOST, "inner:5000");
+            let request = request.header(FORWARDED_PROTO, proto);
+            location(request.header(FORWARDED_HOST, host))
+        };
+        assert_eq!(behind("https", ""), "https://inner:5000/v2/");
+        assert_eq!(behind("HTTPS, http", ""), "https://inner:5000/v2/");
+        assert_eq!(behind("http", ""), "http://inner:5000/v2/");
+        for other in ["", "ftp", "javascript", "https://x", " "] {
+            assert_eq!(behind(other, ""), "http://inner:5000/v2/", "{other}");
+        }
+        assert_eq!(behind("https", "outer"), "https://outer/v2/");
+        assert_eq!(behind("https", "outer:1 , inner"), "https://outer:1/v2/");
     }
 }

@@ -25,7 +25,7 @@ use wharfinger_auth::action::{
     CancelUpload, DeleteBlob, DeleteManifest, DeleteTag, FinishUpload, ListRepositories, ListTags,
     Mount, Ping, PullBlob, PullManifest, PushManifest, ReadUpload, StartUpload, WriteUpload,
 };
-use wharfinger_oci::{Query, Reference, RepositoryName, Route, RouteError};
+use wharfinger_oci::{Query, Reference, RepositoryName, Route, RouteError, code};
 
 use crate::error::Failure;
 
@@ -58,7 +58,17 @@ pub(crate) fn route(method: &Method, path: &str, query: &Query) -> Result<Action
     if path == "/" {
         return read_only(method, Action::Front);
     }
-    match Route::parse(path)? {
+    let route = match Route::parse(path) {
+        // What can be no manifest's name is not there to be read, as Distribution answers and the
+        // conformance tests of the specification expect.
+        Err(error @ RouteError::BadReference(_))
+            if matches!(*method, Method::GET | Method::HEAD) =>
+        {
+            return Err(Failure::because(&code::MANIFEST_UNKNOWN, error.to_string()));
+        }
+        parsed => parsed?,
+    };
+    match route {
         Route::Base => read_only(method, Action::Ping(Ping)),
         Route::Catalog => read_only(method, Action::ListRepositories(ListRepositories)),
         Route::Tags { name } => read_only(method, Action::ListTags(ListTags { name })),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use wharfinger_auth::Gate;
+use wharfinger_oci::CodeTable;
 use wharfinger_runtime::Runtime;
 use wharfinger_store::Store;
 
@@ -25,6 +26,8 @@ pub struct Parts {
     pub gate: Gate,
     /// Time, randomness and tasks.
     pub runtime: Runtime,
+    /// What can be answered when something is wrong: [`codes`](crate::codes), and those of others.
+    pub codes: CodeTable,
     /// Who wants to hear of events, in this order.
     pub events: Vec<Arc<dyn EventSink>>,
 }

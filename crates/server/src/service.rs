@@ -9,17 +9,18 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::header::CONNECTION;
-use http::{HeaderValue, Request, StatusCode};
+use http::{HeaderValue, Request};
 use hyper::body::Incoming;
 use tracing::Instrument as _;
 use wharfinger_auth::Principal;
-use wharfinger_oci::{Query, code};
+use wharfinger_oci::{CodeTable, Query, code};
 
-use crate::access_log::LoggedBody;
+use crate::access_log::{self, LoggedBody};
 use crate::app::{App, Call};
 use crate::body::RequestBody;
-use crate::error::Failure;
+use crate::error::{Failure, TARGET_TOO_LONG};
 use crate::handlers;
+use crate::listener::UnderWay;
 use crate::request::RequestInfo;
 use crate::response::Response;
 use crate::router::{Action, route};
@@ -27,12 +28,14 @@ use crate::router::{Action, route};
 /// 8 KiB: longest path and query together, several times that of the longest name and token.
 const MAX_TARGET_BYTES: usize = 8 * 1024;
 
-/// Answers a request.
-pub(crate) async fn serve(
+/// Answers a request. Its line in the access log is begun before the future is polled, which it never
+/// is for a client that leaves at once.
+pub(crate) fn serve(
     app: Arc<App>,
     peer: SocketAddr,
     request: Request<Incoming>,
-) -> Result<http::Response<LoggedBody>, Infallible> {
+    under_way: UnderWay,
+) -> impl Future<Output = Result<http::Response<LoggedBody>, Infallible>> + Send {
     let clock = Arc::clone(&app.runtime.clock);
     let (parts, incoming) = request.into_parts();
     let mut request = RequestInfo::new(&app.ids, peer, parts, clock.monotonic());
@@ -43,55 +46,52 @@ pub(crate) async fn serve(
         "request",
         id = %request.id(),
         method = %request.method(),
-        path = request.path(),
+        path = access_log::excerpt(request.path()),
         %peer,
     );
-    let body = RequestBody::new(
-        incoming,
-        &request,
-        Arc::clone(&clock),
-        app.body_idle_timeout,
-    );
+    let body = RequestBody::new(incoming, &request, Arc::clone(&app));
     let end = body.end();
     let call = Call {
         app,
         request: Arc::new(request),
     };
-    let answer = async {
-        let answer = match query {
-            Ok(()) => dispatch(&call, body).await,
-            Err(error) => Err(refuse(error, body).await),
+    let line = access_log::Line::new(Arc::clone(&call.request), clock, span.clone());
+    async move {
+        let answer = async {
+            let answer = match query {
+                Ok(()) => dispatch(&call, body).await,
+                Err(error) => Err(fail_after(error, body).await),
+            };
+            answer.unwrap_or_else(|failure| failure.into_response(&call.app.codes))
         };
-        answer.unwrap_or_else(Failure::into_response)
-    };
-    let answer = AssertUnwindSafe(answer)
-        .catch_unwind()
-        .instrument(span.clone())
-        .await;
-    let mut response = match answer {
-        Ok(response) => response,
-        Err(panic) => span.in_scope(|| panicked(&*panic)),
-    };
-    if !end.reached() {
-        // What is left of the body would be taken for the next request.
-        response
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("close"));
+        let answer = AssertUnwindSafe(answer)
+            .catch_unwind()
+            .instrument(span.clone())
+            .await;
+        let mut response = match answer {
+            Ok(response) => response,
+            Err(panic) => span.in_scope(|| panicked(&*panic, &call.app.codes)),
+        };
+        if !end.reached() {
+            // What is left of the body would be taken for the next request.
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(line.answered(response, &end, under_way))
     }
-    let status = response.status();
-    Ok(response.map(|body| LoggedBody::new(body, status, call.request, clock, span)))
 }
 
 /// Finds the action, has it granted, and does it.
 async fn dispatch(call: &Call, body: RequestBody) -> Result<Response, Failure> {
     let request = &call.request;
     if request.target_length() > MAX_TARGET_BYTES {
-        let too_long = Failure::new(&code::NAME_INVALID).with_status(StatusCode::URI_TOO_LONG);
-        return Err(refuse(too_long, body).await);
+        let too_long = Failure::new(&TARGET_TOO_LONG);
+        return Err(fail_after(too_long, body).await);
     }
     match route(request.method(), request.path(), request.query()) {
         Ok(action) => perform(call, action, body).await,
-        Err(failure) => Err(refuse(failure, body).await),
+        Err(failure) => Err(fail_after(failure, body).await),
     }
 }
 
@@ -102,7 +102,7 @@ async fn perform(call: &Call, action: Action, body: RequestBody) -> Result<Respo
         ($action:expr) => {
             match call.app.gate.grant(&principal, $action) {
                 Ok(granted) => granted,
-                Err(denied) => return Err(refuse(denied, body).await),
+                Err(denied) => return Err(fail_after(denied, body).await),
             }
         };
     }
@@ -138,17 +138,17 @@ async fn perform(call: &Call, action: Action, body: RequestBody) -> Result<Respo
 }
 
 /// Fails, after a short body was read, so that the connection can be kept.
-async fn refuse(failure: impl Into<Failure>, mut body: RequestBody) -> Failure {
+async fn fail_after(failure: impl Into<Failure>, mut body: RequestBody) -> Failure {
     body.drain().await;
     failure.into()
 }
 
-fn panicked(panic: &(dyn Any + Send)) -> Response {
+fn panicked(panic: &(dyn Any + Send), codes: &CodeTable) -> Response {
     let message = panic
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("(no message)");
     tracing::error!(message, "a handler panicked");
-    Failure::new(&code::UNKNOWN).into_response()
+    Failure::new(&code::UNKNOWN).into_response(codes)
 }

@@ -85,7 +85,8 @@ pub(crate) static KEYS: &[Row] = &[
     key(
         "http.draintimeout",
         Duration,
-        "How long requests may go on after SIGTERM. `0` ends them at once, which is Distribution's \
+        "How long requests may go on after SIGTERM. What they leave to be \
+         saved has 30 s more. `0` ends them at once, which is Distribution's \
          default.",
     )
     .default("60s"),

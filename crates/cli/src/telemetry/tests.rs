@@ -100,6 +100,27 @@ fn a_json_line_has_each_name_once() {
 }
 
 #[test]
+fn nothing_that_a_client_sends_ends_a_line_or_moves_a_cursor() {
+    // CSI and NEL of C1, the ends of Unicode, DEL, and an ordinary escape sequence.
+    let hostile = "a\u{9b}31m\u{85}\u{2028}\u{2029}\u{7f}\u{1b}[2Jé";
+    let both = [LogFormat::Text, LogFormat::Json].map(|format| {
+        let text = written(LogLevel::Info, format, || {
+            let span = info_span!("request", path = hostile);
+            let _entered = span.enter();
+            info!(user_agent = hostile, shown = %hostile, "{hostile}");
+        });
+        assert_eq!(text.matches('\n').count(), 1, "{text:?}");
+        let disturbing = text.trim_end().chars().find(|c| disturbs(*c));
+        assert_eq!(disturbing, None, "{text:?}");
+        text
+    });
+    let json: Value = serde_json::from_str(&format!("{{{}", both[1])).unwrap();
+    for field in ["path", "user_agent", "shown", "msg"] {
+        assert_eq!(json[field], hostile, "{field}");
+    }
+}
+
+#[test]
 fn the_level_decides_what_is_written() {
     let lines = |level| written(level, LogFormat::Text, an_upload).lines().count();
     assert_eq!(lines(LogLevel::Error), 1);

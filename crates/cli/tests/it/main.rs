@@ -8,6 +8,7 @@ mod digests;
 mod failures;
 mod handover;
 mod kills;
+mod limits;
 mod setup;
 mod strace_kills;
 mod tree;

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use http::StatusCode;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -86,7 +85,7 @@ impl Serialize for ApiError {
 /// use wharfinger_oci::{ApiError, Errors, code};
 ///
 /// let errors = Errors::from(ApiError::new(&code::BLOB_UNKNOWN).with_detail("sha256:…"));
-/// assert_eq!(errors.status(), http::StatusCode::NOT_FOUND);
+/// assert_eq!(errors.first().code.status, http::StatusCode::NOT_FOUND);
 /// assert!(errors.to_json().starts_with(br#"{"errors":[{"code":"BLOB_UNKNOWN","#));
 /// ```
 #[derive(Debug, Clone, PartialEq)]
@@ -108,16 +107,12 @@ impl Errors {
         self.0.iter()
     }
 
-    /// Returns the error that decides the status.
+    /// Returns the error that decides the status of the answer, which the
+    /// [`CodeTable`](super::CodeTable) knows.
     pub fn first(&self) -> &ApiError {
         self.0
             .first()
             .expect("every constructor needs at least one error, and none is taken away")
-    }
-
-    /// Returns the status of the answer, which is that of the first error.
-    pub fn status(&self) -> StatusCode {
-        self.first().code.status
     }
 
     /// Returns the body of the answer.

@@ -10,6 +10,7 @@ use super::{
     MAX_MANIFEST_VALUES, Manifest, ManifestError, ManifestKind,
 };
 use crate::descriptor::{Descriptor, RawDescriptor};
+use crate::text::bounded_message;
 use crate::{json, media};
 
 const KNOWN_KEYS: &[&str] = &[
@@ -69,7 +70,7 @@ pub(super) fn parse(bytes: Bytes) -> Result<Manifest, ManifestError> {
         return Err(ManifestError::TooManyValues);
     }
     let Document(fields) =
-        serde_json::from_str(text).map_err(|error| ManifestError::Json(error.to_string()))?;
+        serde_json::from_str(text).map_err(|error| ManifestError::Json(json_message(&error)))?;
     check_version(&fields)?;
     let (media_type, kind) = media_type(&fields)?;
     check_count(&fields)?;
@@ -99,6 +100,16 @@ pub(super) fn parse(bytes: Bytes) -> Result<Manifest, ManifestError> {
         annotations: fields.annotations,
         children,
     })
+}
+
+/// Returns what is wrong with the JSON, and where. The parser quotes a value of a wrong type whole,
+/// which may be the whole manifest.
+fn json_message(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let what = message.strip_suffix(&place);
+    let place = what.map(|_| place.as_str()).unwrap_or_default();
+    bounded_message(what.unwrap_or(&message)) + place
 }
 
 fn check_version(fields: &Fields) -> Result<(), ManifestError> {

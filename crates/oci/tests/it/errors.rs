@@ -11,6 +11,14 @@ static EXTRA: Code = Code {
     status: StatusCode::CONFLICT,
 };
 
+/// The same to clients, with another status.
+static GONE: Code = Code {
+    id: "TAG_IMMUTABLE",
+    message: "tag was removed for good",
+    description: "The tag was immutable and is no longer there.",
+    status: StatusCode::GONE,
+};
+
 #[test]
 fn the_envelope_is_what_clients_read() {
     let mut errors = Errors::from(
@@ -39,17 +47,19 @@ fn the_envelope_is_what_clients_read() {
 
 #[test]
 fn the_first_error_decides_the_status() {
+    let table = CodeTable::standard();
     let mut errors = Errors::from(&code::BLOB_UNKNOWN);
     errors.push(ApiError::new(&code::UNKNOWN));
-    assert_eq!(errors.status(), StatusCode::NOT_FOUND);
+    assert_eq!(table.status(&errors), Some(StatusCode::NOT_FOUND));
     assert_eq!(errors.iter().count(), 2);
     assert_eq!(Errors::from_vec(Vec::new()), None);
-    assert_eq!(
-        Errors::from_vec(vec![ApiError::new(&EXTRA)])
-            .unwrap()
-            .status(),
-        409
-    );
+    // Every code has to be registered, not only the first.
+    errors.push(ApiError::new(&EXTRA));
+    assert_eq!(table.status(&errors), None);
+    let table = table.with(&[&EXTRA]).unwrap();
+    assert_eq!(table.status(&errors), Some(StatusCode::NOT_FOUND));
+    let extra = Errors::from_vec(vec![ApiError::new(&EXTRA)]).unwrap();
+    assert_eq!(table.status(&extra), Some(StatusCode::CONFLICT));
 }
 
 #[test]
@@ -97,17 +107,23 @@ fn codes_are_written_as_the_specification_wants_them() {
 }
 
 #[test]
-fn a_code_is_registered_once() {
-    let table = CodeTable::standard().with(&[&EXTRA]).unwrap();
-    assert_eq!(table.get("TAG_IMMUTABLE"), Some(&EXTRA));
-    assert_eq!(table.get("tag_immutable"), None);
-    assert_eq!(table.iter().len(), CodeTable::standard().iter().len() + 1);
+fn a_code_is_registered_once_with_each_status() {
+    let table = CodeTable::standard().with(&[&EXTRA, &GONE]).unwrap();
+    assert_eq!(table.iter().len(), CodeTable::standard().iter().len() + 2);
+    let status = |code: &'static Code| table.status(&Errors::from(code)).unwrap();
+    assert_eq!(
+        (status(&EXTRA).as_u16(), status(&GONE).as_u16()),
+        (409, 410)
+    );
     let duplicate = DuplicateCode {
         id: "TAG_IMMUTABLE",
+        status: StatusCode::CONFLICT,
     };
     assert_eq!(table.with(&[&EXTRA]).unwrap_err(), duplicate);
+    let twice = CodeTable::standard().with(&[&EXTRA, &EXTRA]).unwrap_err();
+    assert_eq!(twice, duplicate);
     assert_eq!(
-        CodeTable::standard().with(&[&EXTRA, &EXTRA]).unwrap_err(),
-        duplicate
+        twice.to_string(),
+        "error code TAG_IMMUTABLE with status 409 is defined twice"
     );
 }

@@ -48,6 +48,50 @@ fn nothing_can_be_read_as_image_and_as_index() {
 }
 
 #[test]
+fn a_platform_can_be_read_in_one_way_only() {
+    let with_platform = |platform: Value| {
+        let mut child = descriptor(media::OCI_MANIFEST, "image");
+        child["platform"] = platform;
+        with(index(), "manifests", json!([child])).to_string()
+    };
+    let linux = json!({"architecture": "amd64", "os": "linux", "os.features": ["x"], "more": 1});
+    let manifest = Manifest::parse_stored(with_platform(linux.clone())).unwrap();
+    let platform = manifest.manifests()[0].platform.as_ref().unwrap();
+    assert_eq!((&*platform.architecture, &*platform.os), ("amd64", "linux"));
+    // Go reads no array here, and the last of several keys in whatever case.
+    let message = json_error(with_platform(json!(["amd64", "linux"])));
+    assert!(message.starts_with("invalid type: sequence"), "{message}");
+    for key in ["OS", "Architecture", "o\u{17f}", "os.Version", "VARIANT"] {
+        let message = json_error(with_platform(with(linux.clone(), key, json!("x"))));
+        assert!(message.contains("only in case"), "{key}: {message}");
+    }
+    let twice = with_platform(linux).replace(r#""more":"#, r#""os":"windows","more":"#);
+    assert!(json_error(twice).starts_with("duplicate field `os`"));
+}
+
+#[test]
+fn what_is_wrong_is_said_in_short() {
+    // Each character costs seven or more once it is escaped, and a quoted value is never ended.
+    for filling in ["\\u0001", "\\\"", "\u{85}", "\u{2028}", "ä", "\\u009b"] {
+        let value = filling.repeat(100_000);
+        for text in [
+            format!(r#"{{"schemaVersion":"{value}"}}"#),
+            format!(r#"{{"schemaVersion":2,"config":"{value}"}}"#),
+            format!(r#"{{"schemaVersion":2,"manifests":[{{"platform":"{value}"}}]}}"#),
+        ] {
+            let message = json_error(text);
+            assert!(message.starts_with("invalid type: string \""), "{message}");
+            assert!(message.contains("… at line 1 column "), "{message}");
+            assert!(message.len() < 2000, "{}", message.len());
+            assert!(!message.contains(|c: char| c.is_control() || c == '\u{2028}'));
+        }
+    }
+    let message = json_error(r#"{"schemaVersion":"two"}"#);
+    let expected = r#"invalid type: string "two", expected u64 at line 1 column 22"#;
+    assert_eq!(message, expected);
+}
+
+#[test]
 fn a_known_key_comes_once_and_in_its_own_case() {
     let text = image().to_string();
     for (key, value) in [

@@ -12,7 +12,7 @@ fn digest(content: &str) -> Digest {
 
 /// What is seen of an answer: status, codes and headers.
 fn seen(failure: impl Into<Failure>) -> (u16, Vec<String>, Option<String>) {
-    let response = failure.into().into_response();
+    let response = failure.into().into_response(&codes());
     let retry = response
         .headers()
         .get(RETRY_AFTER)
@@ -131,8 +131,9 @@ fn malformed_requests_are_named() {
     );
     assert_eq!(
         code(Cut::Idle(std::time::Duration::ZERO).into()),
-        (400, "SIZE_INVALID")
+        (408, "SIZE_INVALID")
     );
+    assert_eq!(code(Cut::Slow(1).into()), (408, "SIZE_INVALID"));
     let too_long = CollectError::TooLong { limit_bytes: 1 };
     assert_eq!(code(too_long.into()), (413, "MANIFEST_INVALID"));
 }
@@ -157,7 +158,17 @@ fn denials_ask_for_credentials_or_end() {
 }
 
 #[test]
-fn our_codes_do_not_collide_with_the_standard_ones() {
-    let table = CodeTable::standard().with(&CODES).unwrap();
-    assert_eq!(table.get("STORAGE_FULL").unwrap().status, 507);
+fn the_table_has_every_code_once_and_decides_the_status() {
+    let full = || of_store(&ErrorKind::Full);
+    assert_eq!(full().into_response(&codes()).status(), 507);
+    // A code that nobody has registered is a fault of ours, and not an answer.
+    let unregistered = full().into_response(&CodeTable::standard());
+    assert_eq!(unregistered.status(), 500);
+    assert_eq!(unregistered.headers().get(RETRY_AFTER), None);
+    assert_eq!(
+        Failure::new(&TARGET_TOO_LONG)
+            .into_response(&codes())
+            .status(),
+        414
+    );
 }

@@ -15,7 +15,7 @@ use crate::conditional::{is_known, is_range_wanted};
 use crate::error::Failure;
 use crate::event::{EventAction, Target};
 use crate::handlers::may_delete;
-use crate::response::{Body, Reply, Response};
+use crate::response::{Body, BodyError, Reply, Response};
 
 /// 64 KiB: what is no longer is sent in one piece. It is read before the answer begins, so that a
 /// failure still gets an answer of its own.
@@ -112,20 +112,25 @@ async fn send(reply: Reply, read: BlobRead) -> Result<Response, Failure> {
     Ok(reply.body(body).done())
 }
 
-/// Reads all of a short stream. One that has another length than it said is seen to by hyper, which
-/// holds the body against the header.
-async fn collect(mut read: BlobRead) -> store::Result<Bytes> {
-    let Some(first) = read.bytes.try_next().await? else {
-        return Ok(Bytes::new());
-    };
+/// Reads all of a short stream, which has to have the length that it was opened with.
+async fn collect(mut read: BlobRead) -> Result<Bytes, Failure> {
+    let first = read.bytes.try_next().await?.unwrap_or_default();
     let mut all = BytesMut::new();
     while let Some(piece) = read.bytes.try_next().await? {
         if all.is_empty() {
             all.extend_from_slice(&first);
         }
         all.extend_from_slice(&piece);
+        if all.len() as u64 > read.length {
+            return Err(Failure::internal(BodyError::Length));
+        }
     }
-    Ok(if all.is_empty() { first } else { all.freeze() })
+    let bytes = if all.is_empty() { first } else { all.freeze() };
+    if bytes.len() as u64 == read.length {
+        Ok(bytes)
+    } else {
+        Err(Failure::internal(BodyError::Length))
+    }
 }
 
 /// Takes a blob away from a repository.
@@ -144,4 +149,41 @@ pub(crate) async fn delete(call: &Call, granted: Granted<DeleteBlob>) -> Result<
         Ok(Reply::new(StatusCode::ACCEPTED).done())
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{FutureExt as _, StreamExt as _, stream};
+    use wharfinger_oci::{Algorithm, Digest};
+
+    use super::*;
+
+    fn collected(pieces: &[&'static [u8]], length: u64) -> Result<Bytes, u16> {
+        let pieces: Vec<_> = pieces
+            .iter()
+            .map(|piece| Ok(Bytes::from_static(piece)))
+            .collect();
+        let read = BlobRead {
+            info: BlobInfo {
+                digest: Digest::of(Algorithm::Sha256, b""),
+                size_bytes: length,
+            },
+            start: 0,
+            length,
+            bytes: stream::iter(pieces).boxed(),
+        };
+        let collected = collect(read).now_or_never().unwrap();
+        collected.map_err(|failure| failure.status().as_u16())
+    }
+
+    #[test]
+    fn a_short_stream_of_another_length_is_a_fault() {
+        assert_eq!(collected(&[], 0).unwrap(), "");
+        assert_eq!(collected(&[b"abc"], 3).unwrap(), "abc");
+        assert_eq!(collected(&[b"ab", b"c"], 3).unwrap(), "abc");
+        assert_eq!(collected(&[b"ab", b"c"], 4), Err(500));
+        assert_eq!(collected(&[b"ab", b"c", b"d"], 2), Err(500));
+        assert_eq!(collected(&[b"abc"], 2), Err(500));
+        assert_eq!(collected(&[], 1), Err(500));
+    }
 }

@@ -7,7 +7,7 @@ use wharfinger_auth::action::{DeleteManifest, PullManifest, PushManifest};
 use wharfinger_oci::{MAX_MANIFEST_BYTES, Manifest, ManifestError, Route};
 
 use crate::app::Call;
-use crate::body::RequestBody;
+use crate::body::{RequestBody, WholeBody};
 use crate::conditional::is_known;
 use crate::error::Failure;
 use crate::event::{EventAction, Target};
@@ -57,9 +57,13 @@ pub(crate) async fn push(
     if let Some(size) = announced.filter(|size| *size > MAX_MANIFEST_BYTES) {
         return Err(ManifestError::TooLarge { size }.into());
     }
-    let bytes = body.collect(MAX_MANIFEST_BYTES).await?;
+    let body = body.collect(MAX_MANIFEST_BYTES).await?;
     let owned = call.clone();
     call.to_the_end(async move {
+        let WholeBody {
+            bytes,
+            memory: _held,
+        } = body;
         let content_type = owned.request.text(&CONTENT_TYPE);
         let manifest = Manifest::parse(bytes, content_type)?;
         let PushManifest { name, reference } = granted.action();

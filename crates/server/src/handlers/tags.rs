@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use http::StatusCode;
+use serde::Serialize;
 use wharfinger_auth::Granted;
 use wharfinger_auth::action::{DeleteTag, ListTags};
 use wharfinger_oci::{RepositoryName, Route, Tag};
@@ -43,34 +44,38 @@ pub(crate) async fn list(call: &Call, granted: Granted<ListTags>) -> Result<Resp
     }
 }
 
-/// Prints `{"name":…,"tags":[…]}`.
-fn whole(name: &RepositoryName, tags: &[Tag]) -> Vec<u8> {
-    let mut json = head(name);
-    print(&mut json, tags);
-    json.extend_from_slice(TAIL);
-    json
+#[derive(Serialize)]
+struct Wire<'a> {
+    name: &'a RepositoryName,
+    tags: &'a [Tag],
 }
 
+/// What a list ends with.
 const TAIL: &[u8] = b"]}";
 
-fn head(name: &RepositoryName) -> Vec<u8> {
-    // Neither names nor tags have a character that JSON escapes.
-    format!("{{\"name\":\"{name}\",\"tags\":[").into_bytes()
+/// Prints a list.
+fn whole(name: &RepositoryName, tags: &[Tag]) -> Vec<u8> {
+    serde_json::to_vec(&Wire { name, tags }).expect("names and tags always serialize")
 }
 
-fn print(json: &mut Vec<u8>, tags: &[Tag]) {
-    for (index, tag) in tags.iter().enumerate() {
-        if index > 0 {
-            json.push(b',');
-        }
-        json.extend_from_slice(format!("\"{tag}\"").as_bytes());
+/// Prints the further tags of a list that goes on or ends, without what comes before them.
+fn further(tags: &[Tag], goes_on: bool) -> Vec<u8> {
+    let mut json = Vec::new();
+    if !tags.is_empty() {
+        json = serde_json::to_vec(tags).expect("tags always serialize");
+        json[0] = b',';
+        json.pop();
     }
+    if !goes_on {
+        json.extend_from_slice(TAIL);
+    }
+    json
 }
 
 /// Streams the tags page by page, beginning with the first.
 fn all(repository: Repository, first: &TagPage) -> Body {
-    let mut begin = head(repository.name());
-    print(&mut begin, &first.tags);
+    let mut begin = whole(repository.name(), &first.tags);
+    begin.truncate(begin.len() - TAIL.len());
     let begin = stream::once(async { Ok(Bytes::from(begin)) });
     let last = first.tags.last().cloned();
     let rest = stream::try_unfold(last, move |last| {
@@ -80,15 +85,8 @@ fn all(repository: Repository, first: &TagPage) -> Body {
                 return Ok::<_, store::Error>(None);
             };
             let page = repository.tags(Some(last.as_str()), STREAM_PAGE).await?;
-            let mut json = Vec::new();
-            if !page.tags.is_empty() {
-                json.push(b',');
-                print(&mut json, &page.tags);
-            }
             let next = page.tags.last().filter(|_| page.more).cloned();
-            if next.is_none() {
-                json.extend_from_slice(TAIL);
-            }
+            let json = further(&page.tags, next.is_some());
             Ok(Some((Bytes::from(json), next)))
         }
     });
@@ -119,5 +117,8 @@ mod tests {
         let tags: Vec<Tag> = ["v1", "v2"].map(|tag| tag.parse().unwrap()).into();
         assert_eq!(whole(&name, &tags), br#"{"name":"a/b","tags":["v1","v2"]}"#);
         assert_eq!(whole(&name, &[]), br#"{"name":"a/b","tags":[]}"#);
+        assert_eq!(further(&tags, true), br#","v1","v2""#);
+        assert_eq!(further(&tags, false), br#","v1","v2"]}"#);
+        assert_eq!(further(&[], false), b"]}");
     }
 }

@@ -52,7 +52,7 @@ fn note_digest(digest: &Digest) {
 }
 
 /// Answers with the state of a session.
-fn session(
+fn session_reply(
     call: &Call,
     status: StatusCode,
     (name, id): (&RepositoryName, &UploadId),

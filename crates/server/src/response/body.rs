@@ -20,6 +20,14 @@ pub(crate) enum Body {
 impl Body {
     /// Nothing.
     pub(crate) const EMPTY: Self = Self::Full(Bytes::new());
+
+    /// Tells whether nothing is left. Of a stream without a length only its end tells that.
+    pub(crate) fn is_sent(&self) -> bool {
+        match self {
+            Self::Full(bytes) => bytes.is_empty(),
+            Self::Stream(_, left) => *left == Some(0),
+        }
+    }
 }
 
 /// Why an answer was not sent whole. The connection is then cut: a short answer never looks like a

@@ -111,8 +111,8 @@ fn other_paths_are_not_there_and_bad_parts_are_named() {
         ("/v2/a/../b/tags/list", 400, "NAME_INVALID"),
         ("/v2/_uploads/tags/list", 400, "NAME_INVALID"),
         (&long, 400, "NAME_INVALID"),
-        ("/v2/a/manifests/.x", 400, "TAG_INVALID"),
-        ("/v2/a/manifests/sha256:0", 400, "DIGEST_INVALID"),
+        ("/v2/a/manifests/.x", 404, "MANIFEST_UNKNOWN"),
+        ("/v2/a/manifests/sha256:0", 404, "MANIFEST_UNKNOWN"),
         (&short_blob, 400, "DIGEST_INVALID"),
         ("/v2/a/blobs/sha256:..%2f..%2fetc", 400, "NAME_INVALID"),
         ("/v2/a/blobs/uploads/x%20y", 404, "BLOB_UPLOAD_UNKNOWN"),
@@ -123,6 +123,29 @@ fn other_paths_are_not_there_and_bad_parts_are_named() {
             (status, code),
             "{path}"
         );
+    }
+}
+
+#[test]
+fn a_reference_that_is_none_is_unknown_to_readers_and_invalid_for_writers() {
+    let long = "a".repeat(129);
+    for (reference, code) in [
+        (".INVALID_MANIFEST_NAME", "TAG_INVALID"),
+        (&long, "TAG_INVALID"),
+        ("a%20b", "TAG_INVALID"),
+        ("sha256:totallywrong", "DIGEST_INVALID"),
+    ] {
+        let path = format!("/v2/a/b/manifests/{reference}");
+        for (method, expected) in [
+            ("GET", (404, "MANIFEST_UNKNOWN")),
+            ("HEAD", (404, "MANIFEST_UNKNOWN")),
+            ("PUT", (400, code)),
+            ("DELETE", (400, code)),
+        ] {
+            let failure = ask(method, &path, "").unwrap_err();
+            let answer = (failure.status().as_u16(), failure.code().id);
+            assert_eq!(answer, expected, "{method} {path}");
+        }
     }
 }
 

@@ -87,6 +87,7 @@ impl Fixture {
             store,
             gate,
             runtime: runtime.clone(),
+            codes: wharfinger_server::codes(),
             events: sinks,
         };
         let server = tokio.block_on(Server::bind(config, parts)).unwrap();

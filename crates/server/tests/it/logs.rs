@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use serde_json::Value;
 use tracing_subscriber::filter::LevelFilter;
+use wharfinger_driver::{Fault, FaultPlan, Faulty, Memory, Method};
 use wharfinger_testkit::{Blob, Request, eventually};
 
 use crate::fixture::{Fixture, target};
@@ -37,6 +38,15 @@ impl Log {
             .map(|line| serde_json::from_str(line).unwrap())
             .collect()
     }
+
+    /// Returns the lines of the access log about requests of a method.
+    fn access(&self, repository: &str, method: &str) -> Vec<Value> {
+        let lines = self.lines(repository).into_iter();
+        let lines = lines.filter(|line| line["target"] == "wharfinger::access");
+        lines
+            .filter(|line| line["span"]["method"] == method)
+            .collect()
+    }
 }
 
 impl io::Write for Log {
@@ -59,14 +69,8 @@ fn each_request_has_one_access_line() {
     let path = format!("/v2/logged/access/blobs/{}", blob.digest);
     let request = Request::new("GET", path.as_str()).header("User-Agent", "test\"er");
     fixture.send(&request).expect(200).unwrap();
-    let find = || {
-        let lines = log.lines("logged/access").into_iter();
-        let gets = lines.filter(|line| line["target"] == "wharfinger::access");
-        gets.filter(|line| line["span"]["method"] == "GET")
-            .collect::<Vec<_>>()
-    };
-    eventually!(!find().is_empty());
-    let lines = find();
+    eventually!(!log.access("logged/access", "GET").is_empty());
+    let lines = log.access("logged/access", "GET");
     assert_eq!(lines.len(), 1);
     let (fields, span) = (&lines[0]["fields"], &lines[0]["span"]);
     assert_eq!(
@@ -74,6 +78,7 @@ fn each_request_has_one_access_line() {
         (&200.into(), &100_000.into())
     );
     assert_eq!(fields["user_agent"], "test\"er");
+    assert_eq!(fields["cut"], Value::Null);
     assert!(fields["duration_us"].is_u64());
     assert_eq!(
         (&span["name"], &span["path"]),
@@ -81,6 +86,80 @@ fn each_request_has_one_access_line() {
     );
     assert_eq!(span["id"].as_str().unwrap().len(), 36);
     assert!(span["peer"].as_str().unwrap().starts_with("127.0.0.1:"));
+}
+
+#[test]
+fn a_request_that_is_cut_has_its_line_too() {
+    let log = Log::start();
+    let fixture = Fixture::memory();
+    let blob = Blob::random(82, 32 * 1024 * 1024);
+    let path = "/v2/logged/cut/blobs/uploads/";
+    let started = fixture.send(&Request::new("POST", path));
+    let location = target(&started.expect(202).unwrap());
+    let patch = Request::new("PATCH", location.as_str());
+    let length = blob.bytes.len().to_string();
+    let patch = patch.header("Content-Length", length);
+    fixture.begin(&patch, &blob.bytes).cut();
+    eventually!(!log.access("logged/cut", "PATCH").is_empty());
+    let lines = log.access("logged/cut", "PATCH");
+    assert_eq!(lines.len(), 1);
+    let fields = &lines[0]["fields"];
+    assert_eq!(
+        (&fields["status"], &fields["cut"]),
+        (&499.into(), &true.into())
+    );
+    assert_eq!(fields["message"], "not answered");
+
+    // The same before there is an answer.
+    let plan = FaultPlan::new().always(Method::Stat, Fault::Hang);
+    let hanging = Faulty::new(Arc::new(Memory::new()), plan);
+    let hanging = Fixture::over(Arc::new(hanging));
+    let path = format!("/v2/logged/cut/blobs/{}", blob.digest);
+    let mut connection = hanging.client().connect().unwrap();
+    connection
+        .send_head(&Request::new("GET", path.as_str()))
+        .unwrap();
+    connection.cut();
+    eventually!(!log.access("logged/cut", "GET").is_empty());
+    let fields = &log.access("logged/cut", "GET")[0]["fields"];
+    assert_eq!(
+        (&fields["status"], &fields["cut"]),
+        (&499.into(), &true.into())
+    );
+
+    // The same within an answer, and not where an answer has no body to be sent.
+    fixture.push("logged/cut", &blob);
+    let mut connection = fixture.client().connect().unwrap();
+    connection.send_head(&Request::new("GET", path)).unwrap();
+    connection.read_head().unwrap();
+    connection.cut();
+    eventually!(log.access("logged/cut", "GET").len() == 2);
+    let fields = &log.access("logged/cut", "GET")[1]["fields"];
+    assert_eq!(
+        (&fields["status"], &fields["cut"]),
+        (&200.into(), &true.into())
+    );
+    let missing = format!("/v2/logged/cut/blobs/{}", Blob::random(83, 1).digest);
+    assert_eq!(fixture.head(&missing).status(), 404);
+    eventually!(!log.access("logged/cut", "HEAD").is_empty());
+    let fields = &log.access("logged/cut", "HEAD")[0]["fields"];
+    assert_eq!(
+        (&fields["status"], &fields["cut"]),
+        (&404.into(), &Value::Null)
+    );
+}
+
+#[test]
+fn the_log_repeats_no_more_than_a_part_of_what_a_client_sends() {
+    let log = Log::start();
+    let fixture = Fixture::memory();
+    let path = format!("/v2/logged/long/{}", "a".repeat(5000));
+    let request = Request::new("GET", path.as_str()).header("User-Agent", "x".repeat(5000));
+    fixture.send(&request).expect(404).unwrap();
+    eventually!(!log.access("logged/long", "GET").is_empty());
+    let line = &log.access("logged/long", "GET")[0];
+    assert_eq!(line["span"]["path"], path[..1024]);
+    assert_eq!(line["fields"]["user_agent"].as_str().unwrap().len(), 1024);
 }
 
 #[test]
@@ -121,5 +200,23 @@ fn lines_about_an_upload_say_which_and_where_and_the_digest() {
             .as_str()
             .unwrap()
             .contains(&hello.digest)
+    );
+}
+
+#[test]
+fn lines_about_asking_for_an_upload_say_which() {
+    let log = Log::start();
+    let fixture = Fixture::memory();
+    let path = "/v2/logged/status/blobs/uploads/1-2";
+    fixture.get(path).expect(404).unwrap();
+    let lines = log.lines("logged/status").into_iter();
+    let refused: Vec<_> = lines
+        .filter(|line| line["fields"]["message"] == "refused")
+        .collect();
+    assert_eq!(refused.len(), 1);
+    let span = &refused[0]["span"];
+    assert_eq!(
+        (&span["name"], &span["repository"], &span["upload"]),
+        (&"upload".into(), &"logged/status".into(), &"1-2".into())
     );
 }

@@ -1,6 +1,9 @@
 //! Manifests as they are stored and read.
 
-use wharfinger_testkit::{Blob, Image, Request, media_types};
+use std::sync::Arc;
+
+use wharfinger_driver::Memory;
+use wharfinger_testkit::{Blob, Image, Request, eventually, media_types};
 
 use crate::fixture::{Fixture, assert_refused, codes, target};
 use crate::over_every_driver;
@@ -120,6 +123,53 @@ fn a_manifest_under_another_digest_is_refused() {
         "DIGEST_INVALID",
     );
     assert_refused(&fixture.get(&path), 404, "MANIFEST_UNKNOWN");
+}
+
+#[test]
+fn what_can_be_no_reference_is_not_there() {
+    let fixture = Fixture::memory();
+    let image = pushed(&fixture, 27);
+    let path = "/v2/library/thing/manifests/.INVALID_MANIFEST_NAME";
+    assert_refused(&fixture.get(path), 404, "MANIFEST_UNKNOWN");
+    assert_eq!(fixture.head(path).status(), 404);
+    let put = fixture.put_manifest(path, &image.manifest);
+    assert_refused(&put, 400, "TAG_INVALID");
+    assert_refused(&fixture.delete(path), 400, "TAG_INVALID");
+}
+
+#[test]
+fn manifests_that_are_being_pushed_share_a_memory() {
+    let fixture = Fixture::with(Arc::new(Memory::new()), Vec::new(), |config| {
+        config.limits.manifest_memory_bytes = 100_000;
+    });
+    let image = pushed(&fixture, 26);
+    let mut padded = image.manifest.bytes.clone();
+    padded.resize(60_000, b' ');
+    let padded = Blob::new(media_types::MANIFEST, padded);
+    let request = Request::new("PUT", LATEST)
+        .header("Content-Type", media_types::MANIFEST)
+        .header("Content-Length", "60000");
+    let refused_beside_a_slow_one = || {
+        let mut slow = fixture.client().connect().unwrap();
+        slow.send_head(&request).unwrap();
+        slow.send(&padded.bytes[..50_000]).unwrap();
+        let refused = fixture.put_manifest(LATEST, &padded);
+        if refused.status() != 503 {
+            // It was the first, and the slow one may have been refused.
+            return false;
+        }
+        assert_refused(&refused, 503, "UNAVAILABLE");
+        assert_eq!(refused.header("retry-after"), Some("5"));
+        // Others of usual size pass, and so does the slow one.
+        let small = fixture.put_manifest(LATEST, &image.manifest);
+        small.expect(201).unwrap();
+        slow.send(&padded.bytes[50_000..]).is_ok()
+            && slow.read_response(false).unwrap().status() == 201
+    };
+    eventually!(refused_beside_a_slow_one());
+    // What they held is given back.
+    let after = fixture.put_manifest(LATEST, &padded);
+    after.expect(201).unwrap();
 }
 
 #[test]

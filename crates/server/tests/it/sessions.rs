@@ -222,3 +222,16 @@ fn a_location_is_relative_for_a_client_without_a_host() {
         .unwrap();
     assert!(answer.header("location").unwrap().starts_with(UPLOADS));
 }
+
+#[test]
+fn a_location_is_what_a_client_of_a_proxy_sees() {
+    let fixture = Fixture::memory();
+    let request = Request::new("POST", UPLOADS).header("X-Forwarded-Proto", "https");
+    let answer = fixture.send(&request).expect(202).unwrap();
+    let expected = format!("https://{}{UPLOADS}", fixture.address);
+    assert!(answer.header("location").unwrap().starts_with(&expected));
+    let answer = fixture.send(&request.header("X-Forwarded-Host", "reg.example"));
+    let answer = answer.expect(202).unwrap();
+    let expected = format!("https://reg.example{UPLOADS}");
+    assert!(answer.header("location").unwrap().starts_with(&expected));
+}

@@ -34,13 +34,8 @@ pub(crate) async fn finish(
     let owned = call.clone();
     let work = async move {
         let name = &granted.action().name;
-        let (digest, opened) = match Box::pin(open(&owned, granted.action())).await {
-            Ok(opened) => opened,
-            Err(failure) => {
-                body.drain().await;
-                return Err(failure);
-            }
-        };
+        let opened = Box::pin(open(&owned, granted.action())).await;
+        let (digest, opened) = body.drained_if_refused(opened).await?;
         let Opened::Upload(mut writer, range) = opened else {
             body.drain().await;
             return Ok(created(&owned, name, &digest));

@@ -38,7 +38,7 @@ pub(super) async fn receive(
         };
         let arrived = writer.offset() - begun + piece.len() as u64;
         if announced.is_some_and(|announced| arrived > announced) {
-            return Err(refuse_size(writer).await);
+            return Err(wrong_length(writer).await);
         }
         if let Err(error) = writer.write(piece).await {
             give_back(writer).await;
@@ -47,12 +47,12 @@ pub(super) async fn receive(
         }
     }
     if announced.is_some_and(|announced| writer.offset() - begun != announced) {
-        return Err(refuse_size(writer).await);
+        return Err(wrong_length(writer).await);
     }
     Ok(writer)
 }
 
-async fn refuse_size(writer: IngestWriter) -> Failure {
+async fn wrong_length(writer: IngestWriter) -> Failure {
     give_back(writer).await;
     Failure::because(
         &code::SIZE_INVALID,

@@ -4,25 +4,28 @@ use http::StatusCode;
 use wharfinger_auth::Granted;
 use wharfinger_auth::action::{CancelUpload, ReadUpload};
 
-use crate::app::Call;
+use crate::app::{Call, told_in};
 use crate::error::Failure;
 use crate::response::{Reply, Response};
 
-use super::{given_state, session, span_of, timestamp};
+use super::{given_state, session_reply, span_of, timestamp};
 
 /// Answers how far an upload has come. Whoever lost the token gets it here.
 pub(crate) async fn status(call: &Call, granted: Granted<ReadUpload>) -> Result<Response, Failure> {
     let ReadUpload { name, id } = granted.action();
-    let status = call.repository(name).uploads().status(id).await?;
-    let started_at = timestamp(status.started_at);
-    let reply = session(
-        call,
-        StatusCode::NO_CONTENT,
-        (name, id),
-        status.offset,
-        started_at,
-    );
-    Ok(reply.without_length().done())
+    let work = async {
+        let status = call.repository(name).uploads().status(id).await?;
+        let started_at = timestamp(status.started_at);
+        let reply = session_reply(
+            call,
+            StatusCode::NO_CONTENT,
+            (name, id),
+            status.offset,
+            started_at,
+        );
+        Ok(reply.without_length().done())
+    };
+    told_in(span_of(name, Some(id)), work).await
 }
 
 /// Throws an upload away.

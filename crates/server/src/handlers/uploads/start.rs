@@ -15,7 +15,7 @@ use crate::event::{EventAction, Target};
 use crate::response::Response;
 
 use super::receive::{OnCut, receive};
-use super::{created, given_digest, note_digest, session, span_of, timestamp};
+use super::{created, given_digest, note_digest, session_reply, span_of, timestamp};
 
 /// Brings a blob in, or starts a session in which it will come.
 pub(crate) async fn start(
@@ -39,13 +39,7 @@ pub(crate) async fn start(
             }
         }
         if direct {
-            let digest = match given_digest(&owned) {
-                Ok(digest) => digest,
-                Err(failure) => {
-                    body.drain().await;
-                    return Err(failure);
-                }
-            };
+            let digest = body.drained_if_refused(given_digest(&owned)).await?;
             note_digest(&digest);
             return in_one_request(&owned, &granted, &digest, body).await;
         }
@@ -98,13 +92,8 @@ async fn in_one_request(
     mut body: RequestBody,
 ) -> Result<Response, Failure> {
     let name = &granted.action().name;
-    let writer = match call.repository(name).uploads().direct(digest).await {
-        Ok(writer) => writer,
-        Err(error) => {
-            body.drain().await;
-            return Err(error.into());
-        }
-    };
+    let writer = call.repository(name).uploads().direct(digest).await;
+    let writer = body.drained_if_refused(writer).await?;
     let writer = receive(writer, &mut body, None, OnCut::GiveBack).await?;
     let size_bytes = call.request.content_length();
     let expected = Expected {
@@ -131,7 +120,7 @@ async fn in_a_session(call: &Call, granted: &Granted<StartUpload>) -> Result<Res
     // To the nanosecond, as Distribution's first token has it; what is written down is shorter.
     let now = timestamp(call.app.runtime.clock.now());
     let status = call.repository(name).uploads().create(&id).await?;
-    Ok(session(call, StatusCode::ACCEPTED, (name, &id), status.offset, now).done())
+    Ok(session_reply(call, StatusCode::ACCEPTED, (name, &id), status.offset, now).done())
 }
 
 /// A random UUID: Distribution's purger takes nothing else for an upload.

@@ -4,7 +4,7 @@ use http::StatusCode;
 use http::header::CONTENT_RANGE;
 use wharfinger_auth::Granted;
 use wharfinger_auth::action::WriteUpload;
-use wharfinger_oci::{ByteRange, ChunkRange, code};
+use wharfinger_oci::{ByteRange, ChunkRange, RepositoryName, UploadId, code};
 use wharfinger_store::{IngestWriter, Purpose};
 
 use crate::app::Call;
@@ -13,7 +13,7 @@ use crate::error::Failure;
 use crate::response::Response;
 
 use super::receive::{OnCut, receive};
-use super::{given_state, session, span_of, timestamp};
+use super::{given_state, session_reply, span_of, timestamp};
 
 /// Appends the body to an upload. What has arrived before a cut is kept.
 pub(crate) async fn write(
@@ -25,28 +25,16 @@ pub(crate) async fn write(
     let span = span_of(&name, Some(&id));
     let owned = call.clone();
     let work = async move {
-        let opened = async {
-            let state = given_state(&owned, &name, &id)?;
-            let range = chunk_range(&owned)?;
-            let uploads = owned.repository(&name).uploads();
-            let writer = uploads.open(&id, Purpose::Append).await?;
-            Ok((at(writer, state.offset, range).await?, range))
-        };
         // In boxes: while the body comes, room is held for nothing else.
-        let (writer, range) = match Box::pin(opened).await {
-            Ok(opened) => opened,
-            Err(failure) => {
-                body.drain().await;
-                return Err(failure);
-            }
-        };
+        let opened = Box::pin(open(&owned, &name, &id)).await;
+        let (writer, range) = body.drained_if_refused(opened).await?;
         let started_at = writer
             .started_at()
             .map_or(jiff::Timestamp::UNIX_EPOCH, timestamp);
         let announced = range.map(ByteRange::len);
         let writer = receive(writer, &mut body, announced, OnCut::Keep).await?;
         let offset = Box::pin(writer.close()).await?;
-        Ok(session(
+        Ok(session_reply(
             &owned,
             StatusCode::ACCEPTED,
             (&name, &id),
@@ -56,6 +44,18 @@ pub(crate) async fn write(
         .done())
     };
     call.to_the_end_in(span, work).await
+}
+
+async fn open(
+    call: &Call,
+    name: &RepositoryName,
+    id: &UploadId,
+) -> Result<(IngestWriter, Option<ByteRange>), Failure> {
+    let state = given_state(call, name, id)?;
+    let range = chunk_range(call)?;
+    let uploads = call.repository(name).uploads();
+    let writer = uploads.open(id, Purpose::Append).await?;
+    Ok((at(writer, state.offset, range).await?, range))
 }
 
 /// Reads where the body belongs, if the client says so.
