@@ -16,8 +16,8 @@ use crate::{DriverPath, Ingest, Result, Resume, Target};
 /// - A value is seen whole or not at all: a reader of a path that is being written sees the old
 ///   bytes or the new, never a mixture, and nothing of an ingest before its commit.
 /// - A driver may be shared by processes; what one call has written, every later call sees.
-/// - What was answered with [`Durability::Durable`], and every commit, outlives a power cut, as
-///   far as the driver is configured to promise it.
+/// - What was answered with [`Durability::Durable`] or [`Durability::Apart`], and every commit,
+///   outlives a power cut, as far as the driver is configured to promise it.
 /// - Every call may be dropped at any `await`. Work that was under way then ends or is undone by
 ///   itself; each method says what may remain.
 /// - Paths are taken as they are; a driver never follows one out of its root.
@@ -43,8 +43,9 @@ pub trait Driver: Debug + Send + Sync + 'static {
 
     /// Writes each value atomically, in the order given.
     ///
-    /// After a crash, or an error, a prefix of `writes` is there. With [`Durability::Durable`] all
-    /// of them are durable when the call returns, and none is durable before those ahead of it.
+    /// After a crash, or an error, a prefix of `writes` is there. With [`Durability::Durable`] or
+    /// [`Durability::Apart`] all of them are durable when the call returns, and none is durable
+    /// before those ahead of it.
     /// Parents are made as needed. An `IfAbsent` write that finds something fails with
     /// `AlreadyExists`, and nothing after it is written. Dropping the future may leave any prefix.
     async fn put(&self, writes: &[Put], durability: Durability) -> Result<()>;
@@ -188,6 +189,9 @@ pub enum Durability {
     Scratch,
     /// A power cut, from the moment of the answer.
     Durable,
+    /// A power cut, by its own sync and never through a journal: for what goes with a directory
+    /// that is deleted soon, so that no replay brings it back.
+    Apart,
 }
 
 /// One atomic write.

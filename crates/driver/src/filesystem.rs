@@ -181,15 +181,13 @@ impl Filesystem {
 
 impl Inner {
     fn syncs(&self, durability: Durability) -> bool {
-        self.sync && durability == Durability::Durable
+        self.sync && durability != Durability::Scratch
     }
 
     /// The journal, if a write of this durability and length goes through it.
     fn journal_for(&self, durability: Durability, bytes: u64) -> Option<&Journal> {
-        let small = bytes <= MOST_JOURNALLED_BYTES;
-        self.journal
-            .as_ref()
-            .filter(|_| small && self.syncs(durability))
+        let promised = durability == Durability::Durable && bytes <= MOST_JOURNALLED_BYTES;
+        self.journal.as_ref().filter(|_| promised)
     }
 
     fn metadata(&self, file: &OwnedFd, path: &DriverPath) -> Result<Metadata> {

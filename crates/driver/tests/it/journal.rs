@@ -135,6 +135,26 @@ async fn after_a_power_cut_all_that_was_answered_is_there() {
 }
 
 #[tokio::test]
+async fn what_was_put_apart_is_not_brought_back_when_its_directory_is_deleted() {
+    let place = Place::new();
+    let driver = place.open("first boot");
+    driver
+        .put_one(&path("up/1/state"), "state".into(), Durability::Apart)
+        .await
+        .unwrap();
+    assert_eq!(place.segments(), 0, "it does not go through the journal");
+    put(&driver, "a", "through the journal").await;
+    driver
+        .delete(&path("up/1"), Durability::Scratch)
+        .await
+        .unwrap();
+    drop(driver);
+    let driver = place.open("second boot");
+    assert_eq!(get(&driver, "a").await.unwrap(), "through the journal");
+    assert_eq!(get(&driver, "up/1/state").await, None);
+}
+
+#[tokio::test]
 async fn what_a_power_cut_has_torn_is_put_right_and_what_others_wrote_stays() {
     let place = Place::new();
     let driver = place.open("first boot");
