@@ -16,9 +16,12 @@
 //!
 //! Writes to one path take effect in the order of their calls; callers do not race for a path.
 
+mod dead;
 mod format;
+mod repair;
 mod replay;
 mod segment;
+mod wanted;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
