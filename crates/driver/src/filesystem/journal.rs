@@ -21,6 +21,7 @@ mod format;
 mod repair;
 mod replay;
 mod segment;
+mod suspects;
 mod wanted;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -39,6 +40,7 @@ use format::Entry;
 pub(super) use format::Operation;
 pub(super) use replay::settle_the_dead;
 use segment::Segment;
+pub(super) use suspects::Suspects;
 
 /// 16 MiB: some thousand small images, and a moment to replay.
 const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;

@@ -15,11 +15,16 @@ use crate::{DriverPath, Error, ErrorKind, Result};
 use super::super::{Inner, NAME};
 use super::dead::{Dead, read_unless_held, remove_temporaries, segments};
 use super::repair::repair;
-use super::segment::{call_suspect, remove_segment};
+use super::segment::remove_segment;
+use super::suspects::Suspects;
 use super::wanted::wanted;
 
 /// Deals with every segment that nobody holds.
-pub(in crate::filesystem) fn settle_the_dead(inner: &Inner, directory: &DriverPath) -> Result<()> {
+pub(in crate::filesystem) fn settle_the_dead(
+    inner: &Inner,
+    directory: &DriverPath,
+    suspects: &Suspects,
+) -> Result<()> {
     let (mut to_sync, mut to_replay) = (Vec::new(), Vec::new());
     for path in segments(inner, directory)? {
         let Some((lock, bytes)) = read_unless_held(inner, &path)? else {
@@ -33,7 +38,7 @@ pub(in crate::filesystem) fn settle_the_dead(inner: &Inner, directory: &DriverPa
         }
     }
     if !to_replay.is_empty() {
-        replay(inner, directory, &to_replay)?;
+        replay(inner, directory, to_replay, suspects)?;
     }
     if !to_sync.is_empty() {
         sync_in_background(inner, to_sync);
@@ -42,31 +47,44 @@ pub(in crate::filesystem) fn settle_the_dead(inner: &Inner, directory: &DriverPa
 }
 
 /// Goes through what was promised. What cannot be put right stops nothing else: it is told, and
-/// tried again by the next process.
-fn replay(inner: &Inner, directory: &DriverPath, dead: &[Dead]) -> Result<()> {
-    let wanted = wanted(dead);
+/// promised once more to the next process. The rest of the promises goes, so that none of them
+/// undoes what is written from now on.
+fn replay(
+    inner: &Inner,
+    directory: &DriverPath,
+    dead: Vec<Dead>,
+    suspects: &Suspects,
+) -> Result<()> {
+    let wanted = wanted(&dead);
     tracing::info!(
         segments = dead.len(),
         paths = wanted.len(),
         "replaying the journal"
     );
-    let mut left = 0;
-    for (path, wanted) in &wanted {
-        if let Err(error) = repair(inner, path, wanted) {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(error, "cannot put right what the journal promises");
-            left += 1;
+    let mut left = Vec::new();
+    for wanted in &wanted {
+        if let Err(error) = repair(inner, wanted) {
+            tracing::error!(
+                path = %wanted.path,
+                error = &error as &dyn std::error::Error,
+                "cannot put right what the journal promises; it is left to the next start"
+            );
+            left.extend(wanted.promises());
         }
     }
     let synced = inner.tree.sync_all();
     synced.map_err(|errno| Error::with_source(ErrorKind::Unsynced, NAME, directory, errno))?;
-    for dead in dead {
+    if !left.is_empty()
+        && let Err(error) = suspects.add(&left)
+    {
+        let error = &error as &dyn std::error::Error;
+        tracing::error!(error, "the journal is left to the next start as it is");
+        dead.into_iter().for_each(|dead| suspects.keep(dead));
+        return Ok(());
+    }
+    for dead in &dead {
         remove_temporaries(&inner.tree, dead);
-        if left == 0 {
-            remove_segment(&inner.tree, &dead.path)?;
-        } else {
-            call_suspect(&inner.tree, &dead.path)?;
-        }
+        remove_segment(&inner.tree, &dead.path)?;
     }
     Ok(())
 }

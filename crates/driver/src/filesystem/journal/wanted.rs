@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::SystemTime;
 
-use bytes::Bytes;
-
 use crate::DriverPath;
 
 use super::dead::Dead;
@@ -12,21 +10,31 @@ use super::format::{Entry, Operation, parse};
 
 /// The last thing that was promised for a path.
 #[derive(Debug)]
-pub(super) enum Wanted {
-    Value {
-        bytes: Bytes,
-        verified: bool,
-        written: SystemTime,
-        /// What was promised for the same path before.
-        earlier: Vec<Bytes>,
-    },
-    Nothing {
-        since: SystemTime,
-    },
+pub(super) struct Wanted<'a> {
+    pub(super) path: DriverPath,
+    /// What has to be done, if it is not.
+    pub(super) last: Operation<'a>,
+    pub(super) written: SystemTime,
+    /// Other values that were promised for the same path before.
+    pub(super) earlier: Vec<&'a [u8]>,
 }
+
+impl<'a> Wanted<'a> {
+    /// The promises that it was made of, as far as they still matter, to be made once more.
+    pub(super) fn promises(&'a self) -> impl Iterator<Item = (SystemTime, Operation<'a>)> {
+        let earlier = self.earlier.iter().map(|bytes| Operation::Put {
+            path: self.path.as_str(),
+            bytes,
+            verified: false,
+        });
+        let promises = earlier.chain([self.last]);
+        promises.map(|operation| (self.written, operation))
+    }
+}
+
 /// Goes through all promises in their order: those of one process as it numbered them, those of
 /// several by their time.
-pub(super) fn wanted(segments: &[Dead]) -> BTreeMap<DriverPath, Wanted> {
+pub(super) fn wanted(segments: &[Dead]) -> Vec<Wanted<'_>> {
     let mut taken_back = HashSet::new();
     let mut promised: BTreeMap<&str, VecDeque<Promised<'_>>> = BTreeMap::new();
     // Segments come in the order of their names, those of one process in the order of its writing.
@@ -60,13 +68,12 @@ pub(super) fn wanted(segments: &[Dead]) -> BTreeMap<DriverPath, Wanted> {
         .and_then(|(process, _)| Some((process, promised.get_mut(process)?.pop_front()?)))
     {
         if !taken_back.contains(&(process, first.number)) {
-            first
-                .operations
-                .iter()
-                .for_each(|operation| want(&mut wanted, operation, first.written));
+            for operation in first.operations {
+                want(&mut wanted, operation, first.written);
+            }
         }
     }
-    wanted
+    wanted.into_values().collect()
 }
 
 struct Promised<'a> {
@@ -75,42 +82,34 @@ struct Promised<'a> {
     operations: Vec<Operation<'a>>,
 }
 
-fn want(wanted: &mut BTreeMap<DriverPath, Wanted>, operation: &Operation<'_>, written: SystemTime) {
+fn want<'a>(
+    wanted: &mut BTreeMap<DriverPath, Wanted<'a>>,
+    last: Operation<'a>,
+    written: SystemTime,
+) {
     // A path that cannot be one was never promised by this code.
-    match operation {
-        Operation::Put {
-            path,
-            bytes,
-            verified,
-        } => {
-            let Ok(path) = path.parse() else { return };
-            let bytes = Bytes::copy_from_slice(bytes);
-            let mut earlier = match wanted.remove(&path) {
-                Some(Wanted::Value {
-                    bytes, mut earlier, ..
-                }) => {
+    let Ok(path) = last.path().parse::<DriverPath>() else {
+        return;
+    };
+    let before = wanted.remove(&path);
+    let mut earlier = Vec::new();
+    match last {
+        Operation::Put { bytes, .. } => {
+            if let Some(before) = before {
+                earlier = before.earlier;
+                if let Operation::Put { bytes, .. } = before.last {
                     earlier.push(bytes);
-                    earlier
                 }
-                Some(Wanted::Nothing { .. }) | None => Vec::new(),
-            };
+            }
             earlier.retain(|earlier| *earlier != bytes);
-            wanted.insert(
-                path,
-                Wanted::Value {
-                    bytes,
-                    verified: *verified,
-                    written,
-                    earlier,
-                },
-            );
         }
-        Operation::Delete { path } => {
-            let Ok(path) = path.parse::<DriverPath>() else {
-                return;
-            };
-            wanted.retain(|other, _| !other.is_within(&path));
-            wanted.insert(path, Wanted::Nothing { since: written });
-        }
+        Operation::Delete { .. } => wanted.retain(|other, _| !other.is_within(&path)),
     }
+    let as_wanted = Wanted {
+        path: path.clone(),
+        last,
+        written,
+        earlier,
+    };
+    wanted.insert(path, as_wanted);
 }
