@@ -39,7 +39,7 @@ use crate::{
 
 use self::buffers::Buffers;
 use self::durable::DurableDirectories;
-use self::journal::Journal;
+use self::journal::{Journal, Suspects};
 use self::read::{FileStream, read_small};
 use self::tree::{Tree, errno_at};
 use self::verified::{Place, Version};
@@ -109,6 +109,8 @@ struct Inner {
     tree: Arc<Tree>,
     /// Where small durable writes are promised; without it each is synced by itself.
     journal: Option<Journal>,
+    /// What the journal leaves to the next process.
+    suspects: Option<Suspects>,
     durable: DurableDirectories,
     runtime: Runtime,
     sync: bool,
@@ -130,14 +132,13 @@ impl Filesystem {
     /// Fails when the directory cannot be opened or made, or the journal not be replayed.
     pub fn open(options: FilesystemOptions, runtime: Runtime) -> io::Result<Self> {
         let tree = Tree::open(&options.root, options.followed)?;
-        let mut random = [0; 8];
-        runtime.entropy.fill(&mut random);
         let mut inner = Inner {
-            process: format!("{:016x}", u64::from_le_bytes(random)),
+            process: random_name(&runtime),
             temporaries: AtomicU64::new(0),
             buffers: Arc::default(),
             tree: Arc::new(tree),
             journal: None,
+            suspects: None,
             durable: DurableDirectories::default(),
             runtime,
             sync: options.sync,
@@ -146,7 +147,9 @@ impl Filesystem {
         };
         if let Some(directory) = options.journal {
             // What others have promised is kept, whatever this process promises itself.
-            journal::settle_the_dead(&inner, &directory).map_err(io::Error::other)?;
+            let suspects = Suspects::new(&inner, &directory);
+            journal::settle_the_dead(&inner, &directory, &suspects).map_err(io::Error::other)?;
+            inner.suspects = Some(suspects);
             if options.sync {
                 let journal = Journal::open(&inner, directory, options.gather);
                 inner.journal = Some(journal.map_err(io::Error::other)?);
@@ -177,6 +180,13 @@ impl Filesystem {
         let inner = Arc::clone(&self.inner);
         self.inner.runtime.blocking.run(move || call(&inner)).await
     }
+}
+
+/// Makes a name that nobody else has: 16 hexadecimal digits.
+fn random_name(runtime: &Runtime) -> String {
+    let mut random = [0; 8];
+    runtime.entropy.fill(&mut random);
+    format!("{:016x}", u64::from_le_bytes(random))
 }
 
 impl Inner {

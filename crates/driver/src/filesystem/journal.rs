@@ -16,9 +16,13 @@
 //!
 //! Writes to one path take effect in the order of their calls; callers do not race for a path.
 
+mod dead;
 mod format;
+mod repair;
 mod replay;
 mod segment;
+mod suspects;
+mod wanted;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -36,6 +40,7 @@ use format::Entry;
 pub(super) use format::Operation;
 pub(super) use replay::settle_the_dead;
 use segment::Segment;
+pub(super) use suspects::Suspects;
 
 /// 16 MiB: some thousand small images, and a moment to replay.
 const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;

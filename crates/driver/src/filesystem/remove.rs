@@ -15,6 +15,14 @@ use super::tree::errno_at;
 impl Inner {
     /// See [`crate::Driver::delete`].
     pub(super) fn remove(&self, path: &DriverPath, durability: Durability) -> Result<()> {
+        self.remove_durably(path, durability)?;
+        match &self.suspects {
+            Some(suspects) if self.syncs(durability) => suspects.note_deleted(path),
+            _ => Ok(()),
+        }
+    }
+
+    fn remove_durably(&self, path: &DriverPath, durability: Durability) -> Result<()> {
         let Some(journal) = self.journal_for(durability, 0) else {
             self.remove_now(path)?;
             return if self.syncs(durability) {

@@ -302,3 +302,53 @@ async fn segments_are_retired_while_many_write_and_all_of_it_is_there() {
         }
     }
 }
+
+/// Promises something below a directory that is not to be reached at the next start.
+async fn leave_what_cannot_be_put_right(place: &Place) {
+    let driver = place.open("first boot");
+    put(&driver, "blocked/tag", "blocked").await;
+    put(&driver, "free/tag", "free").await;
+    drop(driver);
+    fs::rename(place.file("blocked"), place.file("aside")).unwrap();
+    std::os::unix::fs::symlink("aside", place.file("blocked")).unwrap();
+}
+
+#[tokio::test]
+async fn what_cannot_be_put_right_keeps_no_other_promise() {
+    let place = Place::new();
+    leave_what_cannot_be_put_right(&place).await;
+    let driver = place.open("second boot");
+    assert_eq!(place.segments(), 1, "the one promise that is left");
+    driver
+        .delete(&path("free/tag"), Durability::Durable)
+        .await
+        .unwrap();
+    driver.close().await;
+    drop(driver);
+
+    let driver = place.open("second boot");
+    assert_eq!(get(&driver, "free/tag").await, None, "it was deleted");
+    drop(driver);
+    fs::remove_file(place.file("blocked")).unwrap();
+    let driver = place.open("second boot");
+    assert_eq!(get(&driver, "blocked/tag").await.unwrap(), "blocked");
+    assert_eq!(place.segments(), 0);
+}
+
+#[tokio::test]
+async fn what_could_not_be_put_right_and_was_deleted_since_stays_deleted() {
+    let place = Place::new();
+    leave_what_cannot_be_put_right(&place).await;
+    let driver = place.open("second boot");
+    fs::remove_file(place.file("blocked")).unwrap();
+    fs::rename(place.file("aside"), place.file("blocked")).unwrap();
+    driver
+        .delete(&path("blocked"), Durability::Durable)
+        .await
+        .unwrap();
+    driver.close().await;
+    drop(driver);
+    let driver = place.open("second boot");
+    assert_eq!(get(&driver, "blocked/tag").await, None);
+    assert_eq!(place.segments(), 0);
+}

@@ -34,6 +34,15 @@ pub(in crate::filesystem) enum Operation<'a> {
     Delete { path: &'a str },
 }
 
+impl<'a> Operation<'a> {
+    /// The path that it is about.
+    pub(super) fn path(&self) -> &'a str {
+        match self {
+            Self::Put { path, .. } | Self::Delete { path } => path,
+        }
+    }
+}
+
 /// What one entry says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Entry<'a> {

@@ -45,13 +45,8 @@ impl Segment {
     }
 
     fn begin(&mut self, tree: &Tree, header: &[u8]) -> Result<()> {
-        self.append(header).map_err(|errno| {
-            let kind = match errno {
-                Errno::NOSPC | Errno::DQUOT => ErrorKind::Full,
-                _ => ErrorKind::Unsynced,
-            };
-            Error::with_source(kind, NAME, &self.path, errno)
-        })?;
+        self.append(header)
+            .map_err(|errno| not_appended(&self.path, errno))?;
         DurableDirectories::default().sync_way_to(tree, &self.path)
     }
 
@@ -90,8 +85,17 @@ impl Segment {
     }
 }
 
+/// Makes an error of what the kernel said when something was appended to the segment at `path`.
+pub(super) fn not_appended(path: &DriverPath, errno: Errno) -> Error {
+    let kind = match errno {
+        Errno::NOSPC | Errno::DQUOT => ErrorKind::Full,
+        _ => ErrorKind::Unsynced,
+    };
+    Error::with_source(kind, NAME, path, errno)
+}
+
 /// What the name of a segment ends with whose promises have to be looked at one by one.
-const SUSPECT: &str = ".suspect";
+pub(super) const SUSPECT: &str = ".suspect";
 
 /// Tells whether a segment is to be gone through in any case.
 pub(super) fn is_suspect(path: &DriverPath) -> bool {

@@ -1,0 +1,143 @@
+//! The segments that dead processes have left, and the locks that say that they are dead.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read as _;
+use std::time::Duration;
+
+use rustix::fs::{AtFlags, Dir, FlockOperation, OFlags};
+use rustix::io::Errno;
+
+use crate::{DriverPath, Error, ErrorKind, Result};
+
+use super::super::tree::Tree;
+use super::super::write::is_temporary_of;
+use super::super::{DIRECTORY, Inner, NAME};
+use super::format::{Entry, Operation, parse};
+use super::segment::is_suspect;
+
+/// 1,000 segments are asked for at once; each process has a few.
+const LIST_PAGE: usize = 1000;
+
+/// 60 s: nobody takes longer to write the header of a segment.
+const BEGINNING: Duration = Duration::from_secs(60);
+
+/// A segment that nobody writes any more.
+pub(super) struct Dead {
+    pub(super) path: DriverPath,
+    /// Held so that no other process that starts meanwhile does the same.
+    pub(super) lock: File,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Dead {
+    /// Whether what it promises has to be compared with the tree: the machine has booted since, or
+    /// may have lost it in another way. Boots have names that no two share. A segment without a
+    /// header was never promised in.
+    pub(super) fn needs_a_look(&self, inner: &Inner) -> bool {
+        let boot = inner.runtime.host.boot();
+        is_suspect(&self.path)
+            || parse(&self.bytes).is_some_and(|parsed| parsed.boot != boot || boot.is_empty())
+    }
+
+    /// The process that wrote it.
+    pub(super) fn process(&self) -> &str {
+        self.path.name().split('.').next().unwrap_or_default()
+    }
+}
+
+pub(super) fn segments(inner: &Inner, directory: &DriverPath) -> Result<Vec<DriverPath>> {
+    let mut names: Vec<String> = Vec::new();
+    loop {
+        let page = match inner.list_page(directory, names.last().map(String::as_str), LIST_PAGE) {
+            Ok(page) => page,
+            Err(error) if error.kind() == ErrorKind::NotFound => break,
+            Err(error) => return Err(error),
+        };
+        names.extend(page.entries.into_iter().map(|entry| entry.name));
+        if !page.more {
+            break;
+        }
+    }
+    Ok(names
+        .iter()
+        .filter_map(|name| directory.join(name).ok())
+        .collect())
+}
+
+/// Reads a segment and takes its lock; `None` when a living process has it, or it is gone.
+pub(super) fn read_unless_held(
+    inner: &Inner,
+    path: &DriverPath,
+) -> Result<Option<(File, Vec<u8>)>> {
+    let file = match inner.tree.open_at(path, OFlags::RDWR) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::AGAIN) => return Ok(None),
+        Err(errno) => return Err(Error::from_io(NAME, path, errno.into())),
+    }
+    let mut file = File::from(file);
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)
+        .map_err(|error| Error::from_io(NAME, path, error))?;
+    if parse(&bytes).is_none() && is_young(inner, &file, path)? {
+        // Somebody is just beginning it.
+        return Ok(None);
+    }
+    Ok(Some((file, bytes)))
+}
+
+fn is_young(inner: &Inner, file: &File, path: &DriverPath) -> Result<bool> {
+    let modified = file.metadata().and_then(|metadata| metadata.modified());
+    let modified = modified.map_err(|error| Error::from_io(NAME, path, error))?;
+    let age = inner
+        .runtime
+        .clock
+        .now()
+        .duration_since(modified)
+        .unwrap_or_default();
+    Ok(age < BEGINNING)
+}
+
+/// Removes the temporary files that a dead process has left beside what it promised. They carry
+/// its name, and nobody else writes them.
+pub(super) fn remove_temporaries(tree: &Tree, dead: &Dead) {
+    let entries = parse(&dead.bytes)
+        .map(|parsed| parsed.entries)
+        .unwrap_or_default();
+    let operations = entries.iter().flat_map(|entry| match entry {
+        Entry::Promise { operations, .. } => &operations[..],
+        Entry::TakenBack { .. } => &[],
+    });
+    let mut directories = BTreeSet::new();
+    for operation in operations {
+        if let Operation::Put { path, .. } = operation
+            && let Some((directory, _)) = path.rsplit_once('/')
+        {
+            directories.insert(directory);
+        }
+    }
+    for directory in directories {
+        let Ok(path) = directory.parse::<DriverPath>() else {
+            continue;
+        };
+        // What has gone since needs no tidying.
+        let Ok(directory) = tree.open_at(&path, DIRECTORY) else {
+            continue;
+        };
+        let Ok(entries) = Dir::read_from(&directory) else {
+            continue;
+        };
+        for entry in entries.flatten() {
+            let name = entry.file_name().to_string_lossy();
+            if is_temporary_of(dead.process(), &name) {
+                // Found again by nobody but a walker of the tree, who passes it over.
+                rustix::fs::unlinkat(&directory, entry.file_name(), AtFlags::empty()).ok();
+            }
+        }
+    }
+}
