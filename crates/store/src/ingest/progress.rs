@@ -171,12 +171,15 @@ impl Progress {
         let Some(paths) = &self.paths else {
             return ingest.abort().await.map_err(storage);
         };
-        let durable = core.synced.as_ref().map_or(0, SavePoint::offset);
-        let is_lost = unsynced && durable < self.opened_at && {
-            // Once moved, the bytes are no longer the ingest's, and whoever finds them looks again.
+        if context.driver.capabilities().staged_is_visible {
             let data = context.driver.find(&paths.data()).await;
-            data.map_err(storage)?.is_some()
-        };
+            if data.map_err(storage)?.is_none() {
+                // It was moved to its place already, and what the marker knows of it leads there.
+                return Ok(());
+            }
+        }
+        let durable = core.synced.as_ref().map_or(0, SavePoint::offset);
+        let is_lost = unsynced && durable < self.opened_at;
         let point = if is_lost {
             core.synced.clone()
         } else {
@@ -223,13 +226,12 @@ pub(super) async fn drop_states_beyond(
 ) -> Result<()> {
     let storage = |error| Error::storage(paths.directory.to_string(), error);
     let driver = &context.driver;
-    if marker.latest.is_none() && marker.synced.is_none() {
+    let says_nothing = marker.latest.is_none() && marker.synced.is_none();
+    // A full disk has no room for it, and wants the bytes back that are cut off next.
+    if says_nothing || context.write_marker(paths, marker).await.is_err() {
         let path = paths.marker();
         let removed = driver.delete_if_there(&path, Durability::Scratch);
         removed.await.map_err(storage)?;
-    } else {
-        let written = context.write_marker(paths, marker).await;
-        written.map_err(storage)?;
     }
     for algorithm in Algorithm::ALL {
         let states = paths.hash_states().join(algorithm.as_str());
