@@ -241,7 +241,9 @@ mod tests {
     #[test]
     fn peak_memory_is_told_in_bytes() {
         let scratch = Scratch::new("memory").unwrap();
-        let mut process = shell("sleep 1000", &scratch);
+        let mut process = shell("echo up; sleep 1000", &scratch);
+        // Until the program has begun, what is told is of its bare beginning.
+        eventually!(process.log_tail() == "up");
         let peak = process.peak_memory_bytes().unwrap();
         assert!((100_000..100_000_000).contains(&peak), "{peak}");
     }
