@@ -215,12 +215,7 @@ impl IngestSet {
         let ingest = match (ingest, purpose) {
             (Some(mut ingest), _) => {
                 if plan.cut {
-                    let marker = Marker {
-                        latest: (plan.hashed.offset() == plan.at).then(|| plan.hashed.clone()),
-                        synced: plan.synced.clone(),
-                        readings: plan.readings.clone(),
-                        ..Marker::of(&self.context.runtime.host)
-                    };
+                    let marker = plan.marker(&self.context.runtime.host);
                     progress::drop_states_beyond(&self.context, &paths, plan.at, &marker).await?;
                     ingest.rewind(&plan.point()).await.map_err(storage)?;
                 }
@@ -240,19 +235,16 @@ impl IngestSet {
         let context = &*self.context;
         let busy = || Error::new(ErrorKind::UploadBusy, paths.directory.to_string());
         if context.driver.capabilities().staged_is_visible {
-            let ingest = self.resume(paths, Resume::default()).await?;
+            let Some(ingest) = self.resume(paths, Resume::default()).await? else {
+                return Ok((recovery::plan(context, paths, None).await?, None));
+            };
             let data = self.data(paths).await?;
-            let seen = data.as_ref().map(|data| data.size_bytes);
-            if ingest
-                .as_ref()
-                .is_some_and(|ingest| Some(ingest.offset()) != seen)
-            {
+            if data.as_ref().map(|data| data.size_bytes) != Some(ingest.offset()) {
                 // A foreign node, which knows of no locks, is writing.
                 return Err(busy());
             }
-            let data = data.filter(|_| ingest.is_some());
             let plan = recovery::plan(context, paths, data.as_ref()).await?;
-            return Ok((plan, ingest));
+            return Ok((plan, Some(ingest)));
         }
         // Only the marker tells where to go on; so it is read again under the lock.
         let plan = recovery::plan(context, paths, None).await?;

@@ -48,7 +48,7 @@ pub(crate) async fn hash_on(
             batch_bytes += piece.len();
             batch.push(piece);
         }
-        if is_end || batch_bytes >= BATCH_BYTES {
+        if batch_bytes >= BATCH_BYTES || (is_end && batch_bytes > 0) {
             batch_bytes = 0;
             let batch = std::mem::take(&mut batch);
             let hash = move || {

@@ -175,6 +175,7 @@ impl Progress {
             let data = context.driver.find(&paths.data()).await;
             if data.map_err(storage)?.is_none() {
                 // It was moved to its place already, and what the marker knows of it leads there.
+                // Looked at before the marker is touched: a full disk may have no room for another.
                 return Ok(());
             }
         }
@@ -200,7 +201,7 @@ impl Progress {
         match ingest.rewind(&back).await {
             Ok(()) if to == 0 => return ingest.abort().await.map_err(storage),
             Ok(()) => {}
-            // It was moved to its place already, and what the marker knows of it leads there.
+            // Moved, on a driver that shows nothing beforehand.
             Err(error) if error.kind() == DriverErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(storage(error)),
         }

@@ -13,6 +13,7 @@
 
 use wharfinger_driver::{Checkpoint, DriverExt as _, Metadata};
 use wharfinger_oci::{Algorithm, HashState, Hasher};
+use wharfinger_runtime::Host;
 
 use crate::error::{Error, Result};
 use crate::layout::IngestPaths;
@@ -68,6 +69,16 @@ impl Plan {
             .unwrap_or_else(|| nothing(self.hashed.hasher.algorithm()));
         self.synced.take_if(|synced| synced.offset() > offset);
         (self.at, self.cut) = (offset, true);
+    }
+
+    /// What our marker has to say once it stands there.
+    pub(super) fn marker(&self, host: &Host) -> Marker {
+        Marker {
+            latest: (self.hashed.offset() == self.at).then(|| self.hashed.clone()),
+            synced: self.synced.clone(),
+            readings: self.readings.clone(),
+            ..Marker::of(host)
+        }
     }
 
     /// Where the driver has to go on.
