@@ -242,6 +242,28 @@ async fn the_journal_of_a_living_process_is_left_alone() {
 }
 
 #[tokio::test]
+async fn who_starts_while_another_goes_through_the_journal_waits() {
+    let place = Place::new();
+    let driver = place.open("first boot");
+    put(&driver, "a", "x").await;
+    drop(driver);
+    fs::remove_file(place.file("a")).unwrap();
+    // As the other one does.
+    let other = fs::File::open(place.file(JOURNAL)).unwrap();
+    other.lock().unwrap();
+    std::thread::scope(|scope| {
+        let (tell, told) = std::sync::mpsc::channel();
+        let place = &place;
+        scope.spawn(move || tell.send(place.open("second boot")).unwrap());
+        told.recv_timeout(Duration::from_millis(200)).unwrap_err();
+        assert!(!place.file("a").exists());
+        other.unlock().unwrap();
+        told.recv().unwrap();
+    });
+    assert!(place.file("a").exists());
+}
+
+#[tokio::test]
 async fn a_torn_end_of_a_segment_costs_only_what_was_never_answered() {
     let place = Place::new();
     let driver = place.open("first boot");

@@ -13,18 +13,23 @@ use std::sync::Arc;
 use crate::{DriverPath, Error, ErrorKind, Result};
 
 use super::super::{Inner, NAME};
-use super::dead::{Dead, read_unless_held, remove_temporaries, segments};
+use super::dead::{Dead, lock_directory, read_unless_held, remove_temporaries, segments};
 use super::repair::repair;
 use super::segment::remove_segment;
 use super::suspects::Suspects;
 use super::wanted::wanted;
 
-/// Deals with every segment that nobody holds.
+/// Deals with every segment that nobody holds. Who starts at the same moment waits until it is done,
+/// and so does not answer before; and what several dead processes have promised is gone through by
+/// one, in its order.
 pub(in crate::filesystem) fn settle_the_dead(
     inner: &Inner,
     directory: &DriverPath,
     suspects: &Suspects,
 ) -> Result<()> {
+    let Some(_one_at_a_time) = lock_directory(&inner.tree, directory)? else {
+        return Ok(());
+    };
     let (mut to_sync, mut to_replay) = (Vec::new(), Vec::new());
     for path in segments(inner, directory)? {
         let Some((lock, bytes)) = read_unless_held(inner, &path)? else {
