@@ -10,11 +10,11 @@ use rustix::io::Errno;
 use crate::{Commit, Condition, DriverPath, Durability, Error, ErrorKind, Put, Result};
 
 use super::ingest::Staging;
-use super::journal::Journal;
+use super::sync::unsynced;
 use super::tree::errno_at;
 use super::verified::{self, Place, Version};
-use super::write::operations;
-use super::{Inner, NAME};
+use super::write::{bytes_of, operations};
+use super::{Inner, NAME, Promised};
 
 impl Inner {
     /// Moves the finished file to its destination and writes what follows.
@@ -53,43 +53,40 @@ impl Inner {
             // Without the record the next reader hashes once more, no worse.
             verified::mark(file.as_fd(), place, Version::of(&stat)).ok();
         }
-        if let Some(journal) = self.journal_for(Durability::Durable, offset) {
-            return self.commit_promised(journal, file, staging, &directory, commit);
+        let promised = self.promise_commit(file, offset, commit)?;
+        let syncs = self.syncs(promised.durability);
+        if syncs {
+            self.sync_file(file, staging.path())?;
         }
-        self.sync_file(file, staging.path())?;
         self.move_into_place(file, staging, &directory, commit)?;
-        if self.syncs(Durability::Durable) {
+        if syncs {
             self.durable.sync_way_to(&self.tree, destination)?;
         }
-        self.put_all(&commit.then, Durability::Durable)
+        self.put_all(&commit.then, promised.durability)?;
+        promised.keep();
+        Ok(())
     }
 
-    /// Commits a small value: its bytes go into the journal, with the writes that follow.
-    fn commit_promised(
-        &self,
-        journal: &Journal,
-        file: &File,
-        staging: &Staging,
-        directory: &OwnedFd,
-        commit: &Commit,
-    ) -> Result<()> {
+    /// Promises a small value, with the writes that follow; a large one is synced as itself.
+    fn promise_commit(&self, file: &File, offset: u64, commit: &Commit) -> Result<Promised<'_>> {
         let destination = &commit.destination;
+        let bytes = offset + bytes_of(&commit.then);
         let mut value = Put {
             condition: commit.condition,
             verified: commit.verified,
             ..Put::replace(destination.clone(), Bytes::new())
         };
-        if self.first_refused(std::slice::from_ref(&value))?.is_some() {
-            return Err(Error::new(ErrorKind::AlreadyExists, NAME, destination));
+        if self.journal_for(Durability::Durable, bytes).is_some() {
+            if self.first_refused(std::slice::from_ref(&value))?.is_some() {
+                return Err(Error::new(ErrorKind::AlreadyExists, NAME, destination));
+            }
+            let read = read_whole(file);
+            value.bytes = read.map_err(|error| Error::from_io(NAME, destination, error))?;
         }
-        value.bytes = read_whole(file).map_err(|error| Error::from_io(NAME, destination, error))?;
         let value = [value];
-        let operations = operations(&value).chain(operations(&commit.then)).collect();
-        let promise = journal.promise(destination, operations)?;
-        self.move_into_place(file, staging, directory, commit)?;
-        self.put_promised(&commit.then)?;
-        promise.keep();
-        Ok(())
+        self.promise(destination, Durability::Durable, bytes, || {
+            operations(&value).chain(operations(&commit.then)).collect()
+        })
     }
 
     fn move_into_place(
@@ -203,8 +200,8 @@ impl Inner {
         if !self.syncs(Durability::Durable) {
             return Ok(());
         }
-        rustix::fs::fdatasync(file)
-            .map_err(|errno| Error::with_source(ErrorKind::Unsynced, NAME, path, errno))
+        let synced = self.tree.write_back.data(file.as_fd());
+        synced.map_err(|errno| unsynced(path, errno))
     }
 }
 

@@ -20,20 +20,23 @@ mod dead;
 mod format;
 mod repair;
 mod replay;
+mod retire;
 mod segment;
 mod suspects;
+#[cfg(test)]
+mod tests;
 mod wanted;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use rustix::io::Errno;
 use wharfinger_runtime::Runtime;
 
 use crate::{DriverPath, Error, ErrorKind, Result};
 
-use super::tree::Tree;
+use super::sync::FileSystems;
+use super::tree::{Tree, errno_at};
 use super::{Inner, NAME};
 
 use format::Entry;
@@ -66,6 +69,10 @@ struct Shared {
     name: String,
     /// How long to wait for others before a write.
     gather: Duration,
+    /// What the retiring of segments syncs, and nobody else.
+    file_systems: Mutex<FileSystems>,
+    /// Gone with the driver, whose end frees the locks in there.
+    suspects: Weak<Suspects>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -79,14 +86,17 @@ struct State {
     taken_back: Vec<u64>,
     /// When the last promise was asked for, on the monotonic clock.
     last_asked: Duration,
-    /// Whether a sync of the tree has failed, so that none after it proves anything.
-    in_doubt: bool,
+    /// Whether a sync of the tree has failed, so that none after it proves anything. Then every
+    /// segment stays, and nothing more is promised.
+    suspect: bool,
+    /// Whether that is done: nothing is left that could become suspect.
+    wound_up: bool,
     /// The number of the last promise that was asked for.
     asked: u64,
     /// The number of the last promise that was written and synced, or failed.
     settled: u64,
     /// Promises that failed and whose askers have not noticed yet.
-    failed: BTreeMap<u64, Errno>,
+    failed: BTreeMap<u64, Arc<Error>>,
     /// Whether somebody is writing and syncing for all.
     leading: bool,
     /// Promises since the last segment was full that are not done in the tree yet.
@@ -161,18 +171,24 @@ impl Drop for Promise<'_> {
 
 impl Journal {
     /// Begins a journal in `directory`.
-    pub(super) fn open(inner: &Inner, directory: DriverPath, gather: Duration) -> Result<Self> {
-        let name = inner.process.clone();
-        let (tree, runtime) = (Arc::clone(&inner.tree), inner.runtime.clone());
-        let (state, changed) = (Mutex::default(), Condvar::new());
+    pub(super) fn open(
+        inner: &Inner,
+        directory: DriverPath,
+        gather: Duration,
+        suspects: &Arc<Suspects>,
+    ) -> Result<Self> {
+        let file_systems =
+            FileSystems::open(&inner.tree).map_err(|errno| errno_at(&directory, errno))?;
         let shared = Arc::new(Shared {
-            tree,
-            runtime,
+            tree: Arc::clone(&inner.tree),
+            runtime: inner.runtime.clone(),
             directory,
-            name,
+            name: inner.process.clone(),
             gather,
-            state,
-            changed,
+            file_systems: Mutex::new(file_systems),
+            suspects: Arc::downgrade(suspects),
+            state: Mutex::default(),
+            changed: Condvar::new(),
         });
         retire_when_idle(&shared)?;
         Ok(Self { shared })
@@ -192,18 +208,27 @@ impl Journal {
         }
     }
 
+    #[cfg(test)]
+    fn is_suspect(&self) -> bool {
+        lock(&self.shared.state).suspect
+    }
+
     /// Promises `operations`: when this returns they are durable, and the caller does them in the
-    /// tree. `path` is what the caller's call is about.
+    /// tree. `path` is what the caller's call is about. `None` when the journal takes nothing any
+    /// more: what the caller does has to be synced by itself.
     pub(super) fn promise(
         &self,
         path: &DriverPath,
         operations: Vec<Operation<'_>>,
-    ) -> Result<Promise<'_>> {
+    ) -> Result<Option<Promise<'_>>> {
         let shared = &self.shared;
         let written = shared.runtime.clock.now();
         let mut state = lock(&shared.state);
-        while state.full.len() >= MOST_FULL {
+        while !state.suspect && state.full.len() >= MOST_FULL {
             state = wait(&shared.changed, state);
+        }
+        if state.suspect {
+            return Ok(None);
         }
         state.asked += 1;
         state.last_asked = shared.runtime.clock.monotonic();
@@ -232,16 +257,17 @@ impl Journal {
         }
         let failed = state.failed.remove(&number);
         drop(state);
-        let Some(errno) = failed else {
-            return Ok(promise);
+        let Some(error) = failed else {
+            return Ok(Some(promise));
         };
         // It was cut off its segment again, so there is nothing to take back.
         promise.keep();
-        let kind = match errno {
-            Errno::NOSPC | Errno::DQUOT => ErrorKind::Full,
-            _ => ErrorKind::Unsynced,
+        let kind = match error.kind() {
+            // This is about the journal; of its own path the caller must not believe it.
+            ErrorKind::NotFound | ErrorKind::AlreadyExists => ErrorKind::Unavailable,
+            kind => kind,
         };
-        Err(Error::with_source(kind, NAME, path, errno))
+        Err(Error::with_source(kind, NAME, path, error))
     }
 }
 
@@ -271,14 +297,17 @@ impl Shared {
         state.leading = false;
         state.settled = asked;
         state.segments += u64::from(began);
-        if let Err(errno) = outcome {
+        let failed = outcome.is_err();
+        if let Err(error) = outcome {
+            let error = Arc::new(error);
+            let askers = settled + 1..=asked;
             state.taken_back.extend(taken_back);
             state
                 .failed
-                .extend((settled + 1..=asked).map(|number| (number, errno)));
+                .extend(askers.map(|number| (number, Arc::clone(&error))));
         }
         if let Some(segment) = segment {
-            let ended = outcome.is_err() || segment.bytes() >= SEGMENT_BYTES;
+            let ended = failed || state.suspect || segment.bytes() >= SEGMENT_BYTES;
             state.segment = Some(segment);
             if ended {
                 // After a failure nothing more goes into it; once the tree is synced it is not
@@ -295,34 +324,24 @@ impl Shared {
         segment: Option<Segment>,
         sequence: u64,
         bytes: &[u8],
-    ) -> (Option<Segment>, Result<(), Errno>) {
+    ) -> (Option<Segment>, Result<()>) {
         let segment = segment.map_or_else(|| self.begin_segment(sequence), Ok);
         match segment {
             Ok(mut segment) => {
                 let appended = segment.append(bytes);
                 (Some(segment), appended)
             }
-            Err(errno) => (None, Err(errno)),
+            Err(error) => (None, Err(error)),
         }
     }
 
-    fn begin_segment(&self, sequence: u64) -> Result<Segment, Errno> {
+    fn begin_segment(&self, sequence: u64) -> Result<Segment> {
         let name = format!("{}.{sequence:08}", self.name);
         let path = self
             .directory
             .join(&name)
             .expect("hexadecimal digits make a component");
-        let segment = Segment::create(&self.tree, &path, &format::header(&self.runtime.host));
-        segment.map_err(|error| match error.kind() {
-            ErrorKind::Full => Errno::NOSPC,
-            _ => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "cannot begin a segment of the journal"
-                );
-                Errno::IO
-            }
-        })
+        Segment::create(&self.tree, &path, &format::header(&self.runtime.host))
     }
 
     /// Lets nothing more go into the current segment, and has it worked off by a thread of its own
@@ -332,7 +351,8 @@ impl Shared {
             let undone = std::mem::take(&mut state.undone);
             state.full.push_back((segment, undone));
         }
-        if state.retiring || state.full.is_empty() {
+        let winds_up = state.suspect && !state.wound_up;
+        if state.retiring || state.full.is_empty() && !winds_up {
             return;
         }
         let shared = Arc::clone(self);
@@ -342,28 +362,6 @@ impl Shared {
             // Tried again with the next segment; until then these are kept.
             Err(error) => tracing::error!(%error, "cannot start a thread to retire the journal"),
         }
-    }
-
-    fn retire_all(&self) {
-        let mut state = lock(&self.state);
-        while let Some((segment, undone)) = state.full.pop_front() {
-            let in_doubt = state.in_doubt;
-            drop(state);
-            undone.wait_for_none();
-            let retired = segment.retire(&self.tree, in_doubt);
-            state = lock(&self.state);
-            if let Err(error) = retired {
-                state.in_doubt = true;
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(
-                    error,
-                    "a segment of the journal is left to the next process"
-                );
-            }
-            self.changed.notify_all();
-        }
-        state.retiring = false;
-        self.changed.notify_all();
     }
 }
 

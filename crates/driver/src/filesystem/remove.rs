@@ -15,40 +15,32 @@ use super::tree::errno_at;
 impl Inner {
     /// See [`crate::Driver::delete`].
     pub(super) fn remove(&self, path: &DriverPath, durability: Durability) -> Result<()> {
-        self.remove_durably(path, durability)?;
+        if self.journal_for(durability, 0).is_some() {
+            self.find_to_remove(path)?;
+        }
+        let promised = self.promise(path, durability, 0, || {
+            let path = path.as_str();
+            vec![Operation::Delete { path }]
+        })?;
+        self.remove_now(path)?;
+        if self.syncs(promised.durability) {
+            self.durable.sync_way_to(&self.tree, path)?;
+        }
+        promised.keep();
         match &self.suspects {
             Some(suspects) if self.syncs(durability) => suspects.note_deleted(path),
             _ => Ok(()),
         }
     }
 
-    fn remove_durably(&self, path: &DriverPath, durability: Durability) -> Result<()> {
-        let Some(journal) = self.journal_for(durability, 0) else {
-            self.remove_now(path)?;
-            return if self.syncs(durability) {
-                self.durable.sync_way_to(&self.tree, path)
-            } else {
-                Ok(())
-            };
-        };
-        // Only what is there needs a promise.
-        drop(
-            self.tree
-                .open_at(path, OFlags::PATH)
-                .or_else(|error| match error.kind() {
-                    ErrorKind::Refused => self.tree.parent_of(path),
-                    _ => Err(error),
-                })?,
-        );
-        let promise = journal.promise(
-            path,
-            vec![Operation::Delete {
-                path: path.as_str(),
-            }],
-        )?;
-        self.remove_now(path)?;
-        promise.keep();
-        Ok(())
+    /// Only what is there needs a promise.
+    fn find_to_remove(&self, path: &DriverPath) -> Result<()> {
+        let there = self.tree.open_at(path, OFlags::PATH);
+        let there = there.or_else(|error| match error.kind() {
+            ErrorKind::Refused => self.tree.parent_of(path),
+            _ => Err(error),
+        });
+        there.map(drop)
     }
 
     /// Removes what lies at `path`, without a sync.

@@ -9,6 +9,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -16,6 +17,7 @@ use rustix::io::Errno;
 use crate::{DriverPath, Error, ErrorKind, Result};
 
 use super::NAME;
+use super::sync::{Kernel, WriteBack};
 
 /// The root of a filesystem driver, and how to find one's way in it.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub(super) struct Tree {
     pub(super) directory_mode: Mode,
     /// Mode of new files, before the umask.
     pub(super) file_mode: Mode,
+    /// How what was written to it becomes durable.
+    pub(super) write_back: Arc<dyn WriteBack>,
 }
 
 impl Tree {
@@ -65,6 +69,7 @@ impl Tree {
             followed,
             directory_mode: Mode::from_raw_mode(directory_mode),
             file_mode: Mode::from_raw_mode(file_mode),
+            write_back: Arc::new(Kernel),
         })
     }
 
@@ -159,24 +164,15 @@ impl Tree {
         Ok(directory)
     }
 
-    /// Makes everything durable that was written to the tree, by whomever. Takes as long as the
-    /// file system has to write back; nobody should wait for it.
-    pub(super) fn sync_all(&self) -> Result<(), Errno> {
-        sync_file_system(self.root.as_fd())?;
-        for followed in &self.followed {
-            // It may lie on another disk.
-            match rustix::fs::openat(
-                &self.root,
-                followed.as_str(),
-                super::DIRECTORY | OFlags::CLOEXEC,
-                Mode::empty(),
-            ) {
-                Ok(place) => sync_file_system(place.as_fd())?,
-                Err(Errno::NOENT) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
-        Ok(())
+    /// The paths at which a symbolic link is followed.
+    pub(super) fn followed(&self) -> &[DriverPath] {
+        &self.followed
+    }
+
+    /// Opens one of these, through whatever lies there.
+    pub(super) fn open_followed_place(&self, path: &DriverPath) -> Result<OwnedFd, Errno> {
+        let flags = super::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.root, path.as_str(), flags, Mode::empty())
     }
 
     /// Opens the root itself.
@@ -188,17 +184,6 @@ impl Tree {
             Mode::empty(),
         )
     }
-}
-
-#[cfg(target_os = "linux")]
-fn sync_file_system(place: BorrowedFd<'_>) -> Result<(), Errno> {
-    rustix::fs::syncfs(place)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn sync_file_system(_: BorrowedFd<'_>) -> Result<(), Errno> {
-    rustix::fs::sync();
-    Ok(())
 }
 
 /// Opens a followed place: its parents are plain, and only its own last component may be a link.

@@ -17,32 +17,25 @@ use super::{Inner, NAME};
 impl Inner {
     /// Writes each value in order; see [`crate::Driver::put`].
     pub(super) fn put_all(&self, writes: &[Put], durability: Durability) -> Result<()> {
-        let bytes: usize = writes.iter().map(|write| write.bytes.len()).sum();
-        let journal = self.journal_for(durability, bytes as u64);
-        let (Some(journal), Some(first)) = (journal, writes.first()) else {
-            return writes
-                .iter()
-                .try_for_each(|write| self.put_now(write, durability));
+        let Some(first) = writes.first() else {
+            return Ok(());
         };
-        if let Some(refused) = self.first_refused(writes)? {
+        let bytes = bytes_of(writes);
+        if self.journal_for(durability, bytes).is_some()
+            && let Some(refused) = self.first_refused(writes)?
+        {
             self.put_all(&writes[..refused], durability)?;
-            return Err(Error::new(
-                ErrorKind::AlreadyExists,
-                NAME,
-                &writes[refused].path,
-            ));
+            let path = &writes[refused].path;
+            return Err(Error::new(ErrorKind::AlreadyExists, NAME, path));
         }
-        let promise = journal.promise(&first.path, operations(writes).collect())?;
-        self.put_promised(writes)?;
-        promise.keep();
+        let promised = self.promise(&first.path, durability, bytes, || {
+            operations(writes).collect()
+        })?;
+        for write in writes {
+            self.put_now(write, promised.durability)?;
+        }
+        promised.keep();
         Ok(())
-    }
-
-    /// Writes values that the journal has promised.
-    pub(super) fn put_promised(&self, writes: &[Put]) -> Result<()> {
-        writes
-            .iter()
-            .try_for_each(|write| self.put_now(write, Durability::Scratch))
     }
 
     /// Returns which of the writes finds something where nothing may be, before any is promised.
@@ -134,8 +127,7 @@ impl Inner {
             verified::mark(file.as_fd(), place, Version::of(&stat)).ok();
         }
         if self.syncs(durability) {
-            rustix::fs::fdatasync(&file)
-                .map_err(|errno| Error::with_source(ErrorKind::Unsynced, NAME, path, errno))?;
+            self.sync_file(&file, path)?;
         }
         Ok(())
     }
@@ -180,6 +172,11 @@ impl Inner {
         let number = self.temporaries.fetch_add(1, Ordering::Relaxed);
         format!("{}.{}{number:08x}.tmp", &name[..cut], self.process)
     }
+}
+
+/// How many bytes they put.
+pub(super) fn bytes_of(writes: &[Put]) -> u64 {
+    writes.iter().map(|write| write.bytes.len() as u64).sum()
 }
 
 /// The journal's words for `writes`.

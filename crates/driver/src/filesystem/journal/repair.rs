@@ -30,48 +30,67 @@ pub(super) fn repair(inner: &Inner, wanted: &Wanted<'_>) -> Result<()> {
             Ok(())
         }
         (Operation::Delete { .. }, Some(_)) => inner.remove_now(path),
-        (
-            Operation::Put {
-                verified, bytes, ..
-            },
-            there,
-        ) => {
-            if let Some((there, file)) = there
-                && is_fine(file, &there, wanted, bytes, verified)?
-            {
-                return Ok(());
-            }
-            let put = Put {
-                verified,
-                ..Put::replace(path.clone(), Bytes::copy_from_slice(bytes))
-            };
-            inner.put_now(&put, Durability::Scratch)
-        }
+        (Operation::Put { .. }, Some((there, file))) => match compare(file, &there, wanted)? {
+            Found::Later => Ok(()),
+            Found::Promised if !wanted.suspect => Ok(()),
+            Found::Promised | Found::Wrong => put_again(inner, wanted),
+        },
+        (Operation::Put { .. }, None) => put_again(inner, wanted),
     }
 }
 
-/// Whether what lies there is what was promised, or somebody's later write.
-fn is_fine(
-    file: File,
-    there: &Metadata,
-    wanted: &Wanted<'_>,
-    bytes: &[u8],
-    verified: bool,
-) -> Result<bool> {
+fn put_again(inner: &Inner, wanted: &Wanted<'_>) -> Result<()> {
+    let Operation::Put {
+        bytes, verified, ..
+    } = wanted.last
+    else {
+        return Ok(());
+    };
+    let put = Put {
+        verified,
+        ..Put::replace(wanted.path.clone(), Bytes::copy_from_slice(bytes))
+    };
+    let durability = if wanted.suspect {
+        // A failure of its own sync is told; one of the whole tree's may have been told before.
+        Durability::Apart
+    } else {
+        Durability::Scratch
+    };
+    inner.put_now(&put, durability)
+}
+
+/// What lies where a value was promised.
+enum Found {
+    /// The value.
+    Promised,
+    /// Somebody's later write.
+    Later,
+    /// What a power cut has left, or what was there before.
+    Wrong,
+}
+
+fn compare(file: File, there: &Metadata, wanted: &Wanted<'_>) -> Result<Found> {
+    let Operation::Put {
+        bytes, verified, ..
+    } = wanted.last
+    else {
+        return Ok(Found::Wrong);
+    };
     let surely_younger = there.modified > wanted.written + CLOCK_TICK;
+    let later_if = |later| if later { Found::Later } else { Found::Wrong };
     if there.kind == EntryKind::Directory {
-        return Ok(surely_younger);
+        return Ok(later_if(surely_younger));
     }
     let mut found = Vec::new();
     let read = file.take(MOST_JOURNALLED_BYTES + 1).read_to_end(&mut found);
     read.map_err(|error| Error::from_io(NAME, &wanted.path, error))?;
-    if found == *bytes || verified {
-        // Verified bytes are what their name says, and nobody has others for it.
-        return Ok(found == *bytes);
+    if found == *bytes {
+        return Ok(Found::Promised);
     }
     // A power cut leaves nothing, zeros, the beginning of what was written, or what was there before.
     let torn = found.iter().all(|byte| *byte == 0) || bytes.starts_with(&found);
     let before = !surely_younger && wanted.earlier.iter().any(|earlier| *earlier == found);
     let younger = there.modified + CLOCK_TICK > wanted.written;
-    Ok(younger && !torn && !before)
+    // Verified bytes are what their name says, and nobody has others for it.
+    Ok(later_if(younger && !torn && !before && !verified))
 }

@@ -7,6 +7,7 @@ use crate::DriverPath;
 
 use super::dead::Dead;
 use super::format::{Entry, Operation, parse};
+use super::segment::is_suspect;
 
 /// The last thing that was promised for a path.
 #[derive(Debug)]
@@ -15,6 +16,10 @@ pub(super) struct Wanted<'a> {
     /// What has to be done, if it is not.
     pub(super) last: Operation<'a>,
     pub(super) written: SystemTime,
+    /// Whether it may be missing. What a process has promised that died alone is in the tree.
+    pub(super) needs_a_look: bool,
+    /// Whether what the page cache shows of it need not be on the disk.
+    pub(super) suspect: bool,
     /// Other values that were promised for the same path before.
     pub(super) earlier: Vec<&'a [u8]>,
 }
@@ -33,8 +38,15 @@ impl<'a> Wanted<'a> {
 }
 
 /// Goes through all promises in their order: those of one process as it numbered them, those of
-/// several by their time.
-pub(super) fn wanted(segments: &[Dead]) -> Vec<Wanted<'_>> {
+/// several by their time. When one segment of a process needs a look they all do: what is done
+/// again of one must not undo what the next has promised.
+pub(super) fn wanted(segments: &[Dead], needs_a_look: impl Fn(&Dead) -> bool) -> Vec<Wanted<'_>> {
+    let processes_of = |those: &dyn Fn(&Dead) -> bool| -> HashSet<&str> {
+        let segments = segments.iter().filter(|dead| those(dead));
+        segments.map(Dead::process).collect()
+    };
+    let looked_at = processes_of(&needs_a_look);
+    let suspect = processes_of(&|dead| is_suspect(&dead.path));
     let mut taken_back = HashSet::new();
     let mut promised: BTreeMap<&str, VecDeque<Promised<'_>>> = BTreeMap::new();
     // Segments come in the order of their names, those of one process in the order of its writing.
@@ -68,8 +80,22 @@ pub(super) fn wanted(segments: &[Dead]) -> Vec<Wanted<'_>> {
         .and_then(|(process, _)| Some((process, promised.get_mut(process)?.pop_front()?)))
     {
         if !taken_back.contains(&(process, first.number)) {
-            for operation in first.operations {
-                want(&mut wanted, operation, first.written);
+            for last in first.operations {
+                // A path that cannot be one was never promised by this code.
+                let Ok(path) = last.path().parse() else {
+                    continue;
+                };
+                want(
+                    &mut wanted,
+                    Wanted {
+                        path,
+                        last,
+                        written: first.written,
+                        needs_a_look: looked_at.contains(process),
+                        suspect: suspect.contains(process),
+                        earlier: Vec::new(),
+                    },
+                );
             }
         }
     }
@@ -82,34 +108,20 @@ struct Promised<'a> {
     operations: Vec<Operation<'a>>,
 }
 
-fn want<'a>(
-    wanted: &mut BTreeMap<DriverPath, Wanted<'a>>,
-    last: Operation<'a>,
-    written: SystemTime,
-) {
-    // A path that cannot be one was never promised by this code.
-    let Ok(path) = last.path().parse::<DriverPath>() else {
-        return;
-    };
-    let before = wanted.remove(&path);
-    let mut earlier = Vec::new();
-    match last {
+/// Adds what was promised next.
+fn want<'a>(wanted: &mut BTreeMap<DriverPath, Wanted<'a>>, mut next: Wanted<'a>) {
+    let before = wanted.remove(&next.path);
+    match next.last {
         Operation::Put { bytes, .. } => {
             if let Some(before) = before {
-                earlier = before.earlier;
+                next.earlier = before.earlier;
                 if let Operation::Put { bytes, .. } = before.last {
-                    earlier.push(bytes);
+                    next.earlier.push(bytes);
                 }
             }
-            earlier.retain(|earlier| *earlier != bytes);
+            next.earlier.retain(|earlier| *earlier != bytes);
         }
-        Operation::Delete { .. } => wanted.retain(|other, _| !other.is_within(&path)),
+        Operation::Delete { .. } => wanted.retain(|other, _| !other.is_within(&next.path)),
     }
-    let as_wanted = Wanted {
-        path: path.clone(),
-        last,
-        written,
-        earlier,
-    };
-    wanted.insert(path, as_wanted);
+    wanted.insert(next.path.clone(), next);
 }
