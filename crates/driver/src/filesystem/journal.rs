@@ -25,6 +25,7 @@ mod segment;
 mod suspects;
 #[cfg(test)]
 mod tests;
+mod unwanted;
 mod wanted;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -222,7 +223,6 @@ impl Journal {
         operations: Vec<Operation<'_>>,
     ) -> Result<Option<Promise<'_>>> {
         let shared = &self.shared;
-        let written = shared.runtime.clock.now();
         let mut state = lock(&shared.state);
         while !state.suspect && state.full.len() >= MOST_FULL {
             state = wait(&shared.changed, state);
@@ -235,7 +235,8 @@ impl Journal {
         let number = state.asked;
         Entry::Promise {
             number,
-            written,
+            // Not before: what somebody writes while this one waits is older than the promise.
+            written: shared.runtime.clock.now(),
             operations,
         }
         .append_to(&mut state.pending);

@@ -10,32 +10,27 @@ use crate::{Durability, EntryKind, Error, ErrorKind, Metadata, Put, Result};
 
 use super::super::{Inner, MOST_JOURNALLED_BYTES, NAME, READ};
 use super::format::Operation;
+use super::unwanted::remove_again;
 use super::wanted::Wanted;
 
 /// 10 ms: by so much may the time of a file lag behind the clock.
-const CLOCK_TICK: Duration = Duration::from_millis(10);
+pub(super) const CLOCK_TICK: Duration = Duration::from_millis(10);
 
 pub(super) fn repair(inner: &Inner, wanted: &Wanted<'_>) -> Result<()> {
     let path = &wanted.path;
-    let there = match inner.tree.open_at(path, READ) {
-        Ok(file) => Some((inner.metadata(&file, path)?, File::from(file))),
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
+    if let Operation::Delete { .. } = wanted.last {
+        return remove_again(&inner.tree, wanted);
+    }
+    let file = match inner.tree.open_at(path, READ) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return put_again(inner, wanted),
         Err(error) => return Err(error),
     };
-    match (wanted.last, there) {
-        (Operation::Delete { .. }, None) => Ok(()),
-        (Operation::Delete { .. }, Some((there, _)))
-            if there.modified > wanted.written + CLOCK_TICK =>
-        {
-            Ok(())
-        }
-        (Operation::Delete { .. }, Some(_)) => inner.remove_now(path),
-        (Operation::Put { .. }, Some((there, file))) => match compare(file, &there, wanted)? {
-            Found::Later => Ok(()),
-            Found::Promised if !wanted.suspect => Ok(()),
-            Found::Promised | Found::Wrong => put_again(inner, wanted),
-        },
-        (Operation::Put { .. }, None) => put_again(inner, wanted),
+    let there = inner.metadata(&file, path)?;
+    match compare(file.into(), &there, wanted)? {
+        Found::Later => Ok(()),
+        Found::Promised if !wanted.suspect => Ok(()),
+        Found::Promised | Found::Wrong => put_again(inner, wanted),
     }
 }
 

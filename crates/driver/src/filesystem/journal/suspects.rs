@@ -176,8 +176,12 @@ fn paths(segment: &[u8]) -> impl Iterator<Item = String> {
 
 /// The paths that are `path` or lie below it.
 fn within<'a>(paths: &'a BTreeSet<String>, path: &str) -> impl Iterator<Item = &'a String> {
+    paths.get(path).into_iter().chain(paths.range(below(path)))
+}
+
+/// The range in which the paths below `path` lie when they are sorted as text.
+pub(super) fn below(path: &str) -> (Bound<String>, Bound<String>) {
     // '0' follows '/'.
-    let (below, beyond) = (format!("{path}/"), format!("{path}0"));
-    let below = (Bound::Included(below), Bound::Excluded(beyond));
-    paths.get(path).into_iter().chain(paths.range(below))
+    let (first, beyond) = (format!("{path}/"), format!("{path}0"));
+    (Bound::Included(first), Bound::Excluded(beyond))
 }

@@ -305,3 +305,60 @@ async fn a_disk_that_is_full_only_when_it_is_synced_is_called_full() {
     }
     put(&driver, "a", "x").await;
 }
+
+#[tokio::test]
+async fn a_delete_is_done_again_on_what_is_older_and_on_nothing_else() {
+    let place = Place::new();
+    let now = Runtime::new(1).clock.now();
+    let soon = now + Duration::from_secs(3600);
+    let write = |name: &str, bytes: &str, modified: SystemTime| {
+        let name = place.file(name);
+        fs::create_dir_all(name.parent().unwrap()).unwrap();
+        fs::write(&name, bytes).unwrap();
+        let file = fs::File::options().write(true).open(&name).unwrap();
+        file.set_modified(modified).unwrap();
+    };
+    let old = now - Duration::from_secs(3600);
+    // The last change of all of these is now.
+    write("old/a/link", "x", old);
+    write("mixed/a/old", "x", old);
+    write("mixed/b/young", "x", soon + Duration::from_secs(1));
+    write("renamed", "x", old);
+    let then = now - Duration::from_secs(60);
+    place.leave_segment(
+        "0123456789abcdef.00000000",
+        "first boot",
+        &[
+            (then, Operation::Delete { path: "renamed" }),
+            (then, Operation::Delete { path: "missing" }),
+            (soon, Operation::Delete { path: "old" }),
+            (soon, Operation::Delete { path: "mixed" }),
+        ],
+    );
+    let driver = place.open("second boot");
+    assert!(!place.file("old").exists(), "its directories look young");
+    assert!(!place.file("mixed/a").exists());
+    assert_eq!(get(&driver, "mixed/b/young").await.unwrap(), "x");
+    let renamed = get(&driver, "renamed").await;
+    assert_eq!(renamed.unwrap(), "x", "it came there after the delete");
+    assert!(place.segments().is_empty());
+}
+
+#[tokio::test]
+async fn within_a_tick_of_the_clock_only_what_was_promised_before_is_deleted_again() {
+    let place = Place::new();
+    for name in ["tag/promised", "tag/by another"] {
+        fs::create_dir_all(place.file("tag")).unwrap();
+        fs::write(place.file(name), name).unwrap();
+    }
+    let metadata = fs::metadata(place.file("tag/promised")).unwrap();
+    let written = metadata.modified().unwrap();
+    let promises = [
+        (written, put_of("tag/promised", "tag/promised")),
+        (written, Operation::Delete { path: "tag" }),
+    ];
+    place.leave_segment("0123456789abcdef.00000000", "first boot", &promises);
+    let driver = place.open("second boot");
+    assert_eq!(get(&driver, "tag/promised").await, None);
+    assert!(get(&driver, "tag/by another").await.is_some());
+}

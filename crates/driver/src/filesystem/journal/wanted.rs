@@ -8,6 +8,7 @@ use crate::DriverPath;
 use super::dead::Dead;
 use super::format::{Entry, Operation, parse};
 use super::segment::is_suspect;
+use super::suspects::below;
 
 /// The last thing that was promised for a path.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub(super) struct Wanted<'a> {
     pub(super) needs_a_look: bool,
     /// Whether what the page cache shows of it need not be on the disk.
     pub(super) suspect: bool,
-    /// Other values that were promised for the same path before.
+    /// Other values that were promised before for the same path, or below it.
     pub(super) earlier: Vec<&'a [u8]>,
 }
 
@@ -72,7 +73,7 @@ pub(super) fn wanted(segments: &[Dead], needs_a_look: impl Fn(&Dead) -> bool) ->
             }
         }
     }
-    let mut wanted = BTreeMap::new();
+    let mut wanted: BTreeMap<String, Wanted<'_>> = BTreeMap::new();
     while let Some((process, first)) = promised
         .iter()
         .filter_map(|(process, promised)| Some((*process, promised.front()?.written)))
@@ -108,20 +109,25 @@ struct Promised<'a> {
     operations: Vec<Operation<'a>>,
 }
 
-/// Adds what was promised next.
-fn want<'a>(wanted: &mut BTreeMap<DriverPath, Wanted<'a>>, mut next: Wanted<'a>) {
-    let before = wanted.remove(&next.path);
-    match next.last {
-        Operation::Put { bytes, .. } => {
-            if let Some(before) = before {
-                next.earlier = before.earlier;
-                if let Operation::Put { bytes, .. } = before.last {
-                    next.earlier.push(bytes);
-                }
-            }
-            next.earlier.retain(|earlier| *earlier != bytes);
+/// Adds what was promised next. It ends what was promised below its path, and takes over the values
+/// that may still lie there from before.
+fn want<'a>(wanted: &mut BTreeMap<String, Wanted<'a>>, mut next: Wanted<'a>) {
+    let path = next.path.as_str();
+    let below: Vec<String> = wanted
+        .range(below(path))
+        .map(|(key, _)| key.clone())
+        .collect();
+    let before = below.iter().filter_map(|key| wanted.remove(key));
+    let before: Vec<Wanted<'a>> = before.collect();
+    let before = before.into_iter().chain(wanted.remove(path));
+    for before in before {
+        next.earlier.extend(before.earlier);
+        if let Operation::Put { bytes, .. } = before.last {
+            next.earlier.push(bytes);
         }
-        Operation::Delete { .. } => wanted.retain(|other, _| !other.is_within(&next.path)),
     }
-    wanted.insert(next.path.clone(), next);
+    if let Operation::Put { bytes, .. } = next.last {
+        next.earlier.retain(|earlier| *earlier != bytes);
+    }
+    wanted.insert(path.to_owned(), next);
 }
