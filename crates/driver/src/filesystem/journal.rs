@@ -3,8 +3,8 @@
 //! A small image makes some eight files and ten directories, and syncing each by itself is what
 //! makes pushing small images slow. So what a durable write is going to do is appended to one file
 //! first, with one `fdatasync` for all who wait at that moment. Then it is done in the tree, without
-//! any sync, and then it is answered. When a segment of the journal is full, or nothing was added for
-//! a while, the tree is synced as a whole, in the background, and the segment is removed.
+//! any sync, and then it is answered. When a segment of the journal is full, or some
+//! seconds old, the tree is synced as a whole, in the background, and the segment is removed.
 //!
 //! ```text
 //! DIRECTORY/PROCESS.SEQUENCE   a segment, locked by the process that writes it
@@ -49,8 +49,9 @@ pub(super) use suspects::Suspects;
 /// 16 MiB: some thousand small images, and a moment to replay.
 const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 
-/// 5 s without a write end a segment.
-const IDLE: Duration = Duration::from_secs(5);
+/// 5 s after its first promise a segment ends: until it is removed, a power cut has its promises
+/// done again, also where another node has deleted since what they put.
+const LONGEST_LIFE: Duration = Duration::from_secs(5);
 
 /// 4 full segments may wait for the tree to be synced; then writers wait, too.
 const MOST_FULL: usize = 4;
@@ -85,8 +86,8 @@ struct State {
     pending: Vec<u8>,
     /// Promises to take back with the next write.
     taken_back: Vec<u64>,
-    /// When the last promise was asked for, on the monotonic clock.
-    last_asked: Duration,
+    /// When the first promise of the segment was asked for, on the monotonic clock.
+    first_asked: Option<Duration>,
     /// Whether a sync of the tree has failed, so that none after it proves anything. Then every
     /// segment stays, and nothing more is promised.
     suspect: bool,
@@ -191,7 +192,7 @@ impl Journal {
             state: Mutex::default(),
             changed: Condvar::new(),
         });
-        retire_when_idle(&shared)?;
+        retire_when_old(&shared)?;
         Ok(Self { shared })
     }
 
@@ -231,7 +232,8 @@ impl Journal {
             return Ok(None);
         }
         state.asked += 1;
-        state.last_asked = shared.runtime.clock.monotonic();
+        let now = shared.runtime.clock.monotonic();
+        state.first_asked.get_or_insert(now);
         let number = state.asked;
         Entry::Promise {
             number,
@@ -308,7 +310,8 @@ impl Shared {
                 .extend(askers.map(|number| (number, Arc::clone(&error))));
         }
         if let Some(segment) = segment {
-            let ended = failed || state.suspect || segment.bytes() >= SEGMENT_BYTES;
+            let full = segment.bytes() >= SEGMENT_BYTES || self.is_old(&state);
+            let ended = failed || state.suspect || full;
             state.segment = Some(segment);
             if ended {
                 // After a failure nothing more goes into it; once the tree is synced it is not
@@ -345,11 +348,19 @@ impl Shared {
         Segment::create(&self.tree, &path, &format::header(&self.runtime.host))
     }
 
+    fn is_old(&self, state: &State) -> bool {
+        let now = self.runtime.clock.monotonic();
+        let first = state.first_asked;
+        first.is_some_and(|first| now.saturating_sub(first) >= LONGEST_LIFE)
+    }
+
     /// Lets nothing more go into the current segment, and has it worked off by a thread of its own
     /// after those before it.
     fn end_segment(self: &Arc<Self>, state: &mut State) {
         if let Some(segment) = state.segment.take() {
             let undone = std::mem::take(&mut state.undone);
+            let waits = !state.pending.is_empty();
+            state.first_asked = waits.then(|| self.runtime.clock.monotonic());
             state.full.push_back((segment, undone));
         }
         let winds_up = state.suspect && !state.wound_up;
@@ -366,24 +377,24 @@ impl Shared {
     }
 }
 
-/// Ends a segment that nothing was added to for a while. What it promises is then no longer done
-/// again after a power cut, when others may have deleted it long ago.
-fn retire_when_idle(shared: &Arc<Shared>) -> Result<()> {
+/// Ends a segment in time that nothing is added to any more.
+fn retire_when_old(shared: &Arc<Shared>) -> Result<()> {
     let (weak, directory) = (Arc::downgrade(shared), shared.directory.clone());
-    let idle = std::thread::Builder::new()
-        .name("journal idle".to_owned())
+    let clock = std::thread::Builder::new()
+        .name("journal clock".to_owned())
         .spawn(move || {
             loop {
-                std::thread::sleep(IDLE / 5);
+                std::thread::sleep(LONGEST_LIFE / 5);
                 let Some(shared) = weak.upgrade() else { return };
-                let now = shared.runtime.clock.monotonic();
                 let mut state = lock(&shared.state);
-                if !state.leading && now.saturating_sub(state.last_asked) >= IDLE {
+                // Whoever leads looks by itself when it is done.
+                if !state.leading && shared.is_old(&state) {
                     shared.end_segment(&mut state);
                 }
             }
         });
-    idle.map(drop)
+    clock
+        .map(drop)
         .map_err(|error| Error::from_io(NAME, &directory, error))
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use rustix::io::Errno;
-use wharfinger_runtime::{Host, Runtime};
+use wharfinger_runtime::{Clock, Host, ManualClock, Runtime};
 
 use crate::filesystem::sync::WriteBack;
 use crate::filesystem::tree::Tree;
@@ -69,10 +69,14 @@ impl Place {
     }
 
     fn try_open(&self, boot: &str) -> std::io::Result<Filesystem> {
-        let mut options = FilesystemOptions::new(self.directory.path());
-        options.journal = Some(path(JOURNAL));
         let mut runtime = Runtime::new(8);
         runtime.host = host(boot);
+        self.open_with(runtime)
+    }
+
+    fn open_with(&self, runtime: Runtime) -> std::io::Result<Filesystem> {
+        let mut options = FilesystemOptions::new(self.directory.path());
+        options.journal = Some(path(JOURNAL));
         let mut tree = Tree::open(&options.root, Vec::new())?;
         tree.write_back = Arc::clone(&self.faults) as Arc<dyn WriteBack>;
         Filesystem::open_in(tree, options, runtime)
@@ -361,4 +365,20 @@ async fn within_a_tick_of_the_clock_only_what_was_promised_before_is_deleted_aga
     let driver = place.open("second boot");
     assert_eq!(get(&driver, "tag/promised").await, None);
     assert!(get(&driver, "tag/by another").await.is_some());
+}
+
+#[tokio::test]
+async fn a_segment_ends_by_its_age_also_while_it_is_written() {
+    let place = Place::new();
+    let mut runtime = Runtime::new(8);
+    let clock = Arc::new(ManualClock::new(runtime.clock.now()));
+    runtime.clock = Arc::clone(&clock) as Arc<dyn Clock>;
+    let driver = place.open_with(runtime).unwrap();
+    for _ in 0..3 {
+        put(&driver, "a", "x").await;
+        clock.advance(Duration::from_secs(2));
+    }
+    assert_eq!(place.segments().len(), 1, "4 s are not too old");
+    put(&driver, "a", "x").await;
+    until("the segment is removed", || place.segments().is_empty()).await;
 }
