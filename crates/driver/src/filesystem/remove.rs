@@ -53,19 +53,20 @@ impl Inner {
 /// Removes `name` from `directory`, with everything below it.
 pub(super) fn remove_at(directory: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
     match rustix::fs::unlinkat(directory, name, AtFlags::empty()) {
-        Err(Errno::ISDIR | Errno::PERM) => remove_tree(directory, name),
+        Err(errno @ (Errno::ISDIR | Errno::PERM)) => remove_tree(directory, name, errno),
         other => other,
     }
 }
 
-/// Walks with a stack of its own, so that a deep tree cannot exhaust the thread's.
-fn remove_tree(directory: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
+/// Walks with a stack of its own, so that a deep tree cannot exhaust the thread's. `refused` is what
+/// unlinking it said: it stands when it is no directory.
+fn remove_tree(directory: BorrowedFd<'_>, name: &str, refused: Errno) -> Result<(), Errno> {
     let name = CString::new(name).map_err(|_| Errno::INVAL)?;
-    let mut stack: Vec<(OwnedFd, CString)> = vec![(open_directory(directory, &name)?, name)];
+    let mut stack: Vec<(OwnedFd, CString)> = vec![(open_refused(directory, &name, refused)?, name)];
     while let Some((current, _)) = stack.last() {
         match first_directory_after_unlinking_files(current)? {
-            Some(below) => {
-                let opened = open_directory(current.as_fd(), &below)?;
+            Some((below, refused)) => {
+                let opened = open_refused(current.as_fd(), &below, refused)?;
                 stack.push((opened, below));
             }
             None => {
@@ -87,7 +88,10 @@ fn remove_tree(directory: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
     Ok(())
 }
 
-fn first_directory_after_unlinking_files(directory: &OwnedFd) -> Result<Option<CString>, Errno> {
+/// Returns it with what unlinking it said.
+fn first_directory_after_unlinking_files(
+    directory: &OwnedFd,
+) -> Result<Option<(CString, Errno)>, Errno> {
     for entry in Dir::read_from(directory)? {
         let entry = entry?;
         let name = entry.file_name();
@@ -96,13 +100,22 @@ fn first_directory_after_unlinking_files(directory: &OwnedFd) -> Result<Option<C
         }
         match rustix::fs::unlinkat(directory, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => {}
-            Err(Errno::ISDIR | Errno::PERM) => {
-                return Ok(Some(name.to_owned()));
+            Err(errno @ (Errno::ISDIR | Errno::PERM)) => {
+                return Ok(Some((name.to_owned(), errno)));
             }
             Err(errno) => return Err(errno),
         }
     }
     Ok(None)
+}
+
+/// Opens what could not be unlinked. Some systems say `EPERM` of a directory; of anything else it
+/// means that it may not be deleted.
+fn open_refused(parent: BorrowedFd<'_>, name: &CStr, refused: Errno) -> Result<OwnedFd, Errno> {
+    open_directory(parent, name).map_err(|errno| match errno {
+        Errno::NOTDIR | Errno::LOOP => refused,
+        errno => errno,
+    })
 }
 
 /// Opens a directory that is no link.
