@@ -205,6 +205,13 @@ impl Journal {
             state = wait(&shared.changed, state);
         }
         shared.end_segment(&mut state);
+        if !state.retiring && !state.full.is_empty() {
+            // There are no more threads.
+            state.retiring = true;
+            drop(state);
+            shared.retire_all();
+            return;
+        }
         while state.retiring {
             state = wait(&shared.changed, state);
         }

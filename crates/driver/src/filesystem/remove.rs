@@ -21,16 +21,34 @@ impl Inner {
         let promised = self.promise(path, durability, 0, || {
             let path = path.as_str();
             vec![Operation::Delete { path }]
-        })?;
-        self.remove_now(path)?;
-        if self.syncs(promised.durability) {
-            self.durable.sync_way_to(&self.tree, path)?;
+        });
+        match promised {
+            Ok(promised) => {
+                self.remove_apart(path, promised.durability)?;
+                promised.keep();
+            }
+            // Deleting is how a full disk gets its space back.
+            Err(error) if error.kind() == ErrorKind::Full => {
+                self.remove_apart(path, Durability::Apart)?;
+                // What the journal has promised before must not bring it back.
+                if let Some(journal) = &self.journal {
+                    journal.close();
+                }
+            }
+            Err(error) => return Err(error),
         }
-        promised.keep();
         match &self.suspects {
             Some(suspects) if self.syncs(durability) => suspects.note_deleted(path),
             _ => Ok(()),
         }
+    }
+
+    fn remove_apart(&self, path: &DriverPath, durability: Durability) -> Result<()> {
+        self.remove_now(path)?;
+        if self.syncs(durability) {
+            self.durable.sync_way_to(&self.tree, path)?;
+        }
+        Ok(())
     }
 
     /// Only what is there needs a promise.

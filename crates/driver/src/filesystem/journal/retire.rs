@@ -46,7 +46,12 @@ impl Shared {
     fn retire(self: &Arc<Self>, segment: Segment) {
         let synced = lock(&self.file_systems).sync();
         match synced {
-            Ok(()) => tell(segment.remove()),
+            Ok(()) => {
+                if let Err(error) = segment.remove() {
+                    tell(Err(error));
+                    self.leave(segment);
+                }
+            }
             Err(errno) => {
                 tell(Err(unsynced(&self.directory, errno)));
                 self.distrust();

@@ -87,7 +87,7 @@ impl Suspects {
         kept.promised.remove(&keeper);
         if kept.promised.is_empty() && kept.noting_all == 0 {
             // Only notes are left, and nothing that they are about.
-            let removed = kept.added.take().map_or(Ok(()), Segment::remove);
+            let removed = kept.added.take().map_or(Ok(()), |added| added.remove());
             if let Err(error) = removed {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, "notes are left in the journal that nobody needs");

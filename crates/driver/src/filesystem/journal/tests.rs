@@ -382,3 +382,16 @@ async fn a_segment_ends_by_its_age_also_while_it_is_written() {
     put(&driver, "a", "x").await;
     until("the segment is removed", || place.segments().is_empty()).await;
 }
+
+#[tokio::test]
+async fn on_a_full_disk_a_delete_is_durable_all_the_same() {
+    let place = Place::new();
+    let driver = place.open("first boot");
+    put(&driver, "tag", "promised").await;
+    place.faults.fail_data(Errno::NOSPC);
+    delete(&driver, "tag").await;
+    assert!(place.segments().is_empty(), "nothing could bring it back");
+    drop(driver);
+    let driver = place.open("second boot");
+    assert_eq!(get(&driver, "tag").await, None);
+}
