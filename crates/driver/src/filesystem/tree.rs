@@ -81,13 +81,30 @@ impl Tree {
 
     fn open_raw(&self, path: &DriverPath, flags: OFlags) -> Result<OwnedFd, Errno> {
         let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        match beneath(self.root.as_fd(), path.as_str(), flags) {
+        let opened = beneath(self.root.as_fd(), path.as_str(), flags);
+        match opened.map_err(|errno| self.loop_if_link(path, errno)) {
             // The way leads through a link: all right only at one of the places that are followed.
             Err(errno @ (Errno::LOOP | Errno::XDEV)) => match self.open_followed(path, flags) {
                 Some(opened) => opened,
                 None => Err(errno),
             },
             other => other,
+        }
+    }
+
+    /// A link where a directory is wanted is told as "no directory", and only one on the way there as
+    /// a link.
+    fn loop_if_link(&self, path: &DriverPath, errno: Errno) -> Errno {
+        if errno != Errno::NOTDIR {
+            return errno;
+        }
+        let (parent, name) = path
+            .as_str()
+            .rsplit_once('/')
+            .unwrap_or((".", path.as_str()));
+        match beneath(self.root.as_fd(), parent, OFlags::PATH | OFlags::DIRECTORY) {
+            Ok(parent) if is_link(parent.as_fd(), name) => Errno::LOOP,
+            _ => errno,
         }
     }
 

@@ -53,3 +53,29 @@ async fn what_may_not_be_deleted_is_refused_and_never_missing() {
     assert_eq!(kinds, [Err(ErrorKind::Refused); 4]);
     assert_eq!(driver.get_small(&tag).await.unwrap(), "x");
 }
+
+#[tokio::test]
+async fn a_followed_link_is_a_directory_and_any_other_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    for name in ["top/followed", "top/other"] {
+        std::fs::create_dir_all(place.path().join("top")).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), place.path().join(name)).unwrap();
+    }
+    let mut options = FilesystemOptions::new(place.path());
+    options.followed = vec![path("top/followed")];
+    options.journal = Some(path("top/followed/journal"));
+    let driver = Filesystem::open(options, Runtime::new(2)).unwrap();
+    for durability in [Durability::Durable, Durability::Apart] {
+        let (followed, other) = (path("top/followed/value"), path("top/other/value"));
+        let put = driver.put_one(&followed, "x".into(), durability);
+        put.await.unwrap();
+        let put = driver.put_one(&other, "x".into(), durability);
+        assert_eq!(put.await.unwrap_err().kind(), ErrorKind::Refused);
+    }
+    let listed = driver.list_all(&path("top/followed")).await.unwrap();
+    let names: Vec<String> = listed.into_iter().map(|entry| entry.name).collect();
+    assert_eq!(names, ["journal", "value"]);
+    let listed = driver.list_all(&path("top/other")).await;
+    assert_eq!(listed.unwrap_err().kind(), ErrorKind::Refused);
+}
