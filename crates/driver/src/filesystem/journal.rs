@@ -273,9 +273,9 @@ impl Journal {
         // It was cut off its segment again, so there is nothing to take back.
         promise.keep();
         let kind = match error.kind() {
-            // This is about the journal; of its own path the caller must not believe it.
-            ErrorKind::NotFound | ErrorKind::AlreadyExists => ErrorKind::Unavailable,
-            kind => kind,
+            kind @ (ErrorKind::Full | ErrorKind::Unsynced | ErrorKind::Refused) => kind,
+            // It is about the journal: of its own path the caller must not believe it.
+            _ => ErrorKind::Unavailable,
         };
         Err(Error::with_source(kind, NAME, path, error))
     }

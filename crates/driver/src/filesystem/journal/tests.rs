@@ -395,3 +395,25 @@ async fn on_a_full_disk_a_delete_is_durable_all_the_same() {
     let driver = place.open("second boot");
     assert_eq!(get(&driver, "tag").await, None);
 }
+
+#[tokio::test]
+async fn why_a_segment_cannot_be_begun_is_told_as_it_is() {
+    let place = Place::new();
+    let driver = place.open("boot");
+    let write = |name| {
+        let put = Put::replace(path(name), "x".into());
+        async {
+            driver
+                .put(&[put], Durability::Durable)
+                .await
+                .map_err(|error| error.kind())
+        }
+    };
+    fs::write(place.file(JOURNAL), "in the way").unwrap();
+    assert_eq!(write("a").await, Err(ErrorKind::Unavailable));
+    fs::remove_file(place.file(JOURNAL)).unwrap();
+    std::os::unix::fs::symlink(".", place.file(JOURNAL)).unwrap();
+    assert_eq!(write("a").await, Err(ErrorKind::Refused));
+    fs::remove_file(place.file(JOURNAL)).unwrap();
+    assert_eq!(write("a").await, Ok(()));
+}
