@@ -249,12 +249,42 @@ fn link_if_absent(
     to: &str,
 ) -> Result<(), Errno> {
     rustix::fs::linkat(source, from, directory, to, AtFlags::empty())?;
-    rustix::fs::unlinkat(source, from, AtFlags::empty())
+    if let Err(errno) = rustix::fs::unlinkat(source, from, AtFlags::empty()) {
+        // The value is in its place, and a second try would find it there.
+        tracing::debug!(%errno, from, to, "a value keeps its first name beside the one it was given");
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{is_temporary, is_temporary_of};
+    use std::os::fd::AsFd as _;
+
+    use rustix::fs::IFlags;
+
+    use super::{is_temporary, is_temporary_of, link_if_absent};
+
+    #[test]
+    fn a_value_that_keeps_its_first_name_is_in_its_place() {
+        let scratch = tempfile::tempdir().unwrap();
+        let [from, to] = ["from", "to"].map(|name| {
+            std::fs::create_dir(scratch.path().join(name)).unwrap();
+            std::fs::File::open(scratch.path().join(name)).unwrap()
+        });
+        std::fs::write(scratch.path().join("from/a"), "x").unwrap();
+        // Names can be added to such a directory, and not be taken away.
+        let append_only = rustix::fs::ioctl_getflags(&from)
+            .and_then(|flags| rustix::fs::ioctl_setflags(&from, flags | IFlags::APPEND));
+        if append_only.is_err() {
+            eprintln!("skipped: no directory can be made append-only here");
+            return;
+        }
+        let linked = link_if_absent(from.as_fd(), "a", to.as_fd(), "b");
+        let flags = rustix::fs::ioctl_getflags(&from).unwrap();
+        rustix::fs::ioctl_setflags(&from, flags - IFlags::APPEND).unwrap();
+        linked.unwrap();
+        assert!(scratch.path().join("to/b").exists());
+    }
 
     #[test]
     fn only_unfinished_writes_are_temporary() {
