@@ -19,6 +19,10 @@ use crate::{DriverPath, Error, ErrorKind, Result};
 use super::NAME;
 use super::sync::{Kernel, WriteBack};
 
+/// 100 times the kernel is asked again; then somebody renames all the time.
+#[cfg(target_os = "linux")]
+const MOST_RETRIES: usize = 100;
+
 /// The root of a filesystem driver, and how to find one's way in it.
 #[derive(Debug)]
 pub(super) struct Tree {
@@ -174,11 +178,23 @@ impl Tree {
             directory = match rustix::fs::openat(&directory, path.name(), flags, Mode::empty()) {
                 Ok(opened) => opened,
                 // Somebody's link, perhaps at a place where one is followed.
-                Err(Errno::LOOP | Errno::NOTDIR) => self.open_at(&path, super::DIRECTORY)?,
+                Err(Errno::LOOP | Errno::NOTDIR) => self.open_directory_in_the_way(&path)?,
                 Err(errno) => return Err(errno_at(&path, errno)),
             };
         }
         Ok(directory)
+    }
+
+    /// Opens what lies where a directory was to be made.
+    fn open_directory_in_the_way(&self, path: &DriverPath) -> Result<OwnedFd> {
+        self.open_raw(path, super::DIRECTORY)
+            .map_err(|errno| match errno {
+                Errno::NOTDIR => {
+                    let why = "a value lies where a directory is needed";
+                    Error::with_source(ErrorKind::Invalid, NAME, path, why)
+                }
+                errno => errno_at(path, errno),
+            })
     }
 
     /// The paths at which a symbolic link is followed.
@@ -234,7 +250,7 @@ pub(super) fn errno_at(path: &DriverPath, errno: Errno) -> Error {
 fn beneath(base: BorrowedFd<'_>, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     use rustix::fs::ResolveFlags;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    loop {
+    for _ in 0..MOST_RETRIES {
         match rustix::fs::openat2(base, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
             // The kernel could not rule out a rename under its feet.
             Err(Errno::AGAIN | Errno::INTR) => {}
@@ -243,6 +259,7 @@ fn beneath(base: BorrowedFd<'_>, path: &str, flags: OFlags) -> Result<OwnedFd, E
             other => return other,
         }
     }
+    step_by_step(base, path, flags)
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -79,3 +79,17 @@ async fn a_followed_link_is_a_directory_and_any_other_is_refused() {
     let listed = driver.list_all(&path("top/other")).await;
     assert_eq!(listed.unwrap_err().kind(), ErrorKind::Refused);
 }
+
+#[tokio::test]
+async fn a_value_below_a_value_is_an_invalid_call() {
+    let place = tempfile::tempdir().unwrap();
+    let driver = Filesystem::open(FilesystemOptions::new(place.path()), Runtime::new(2)).unwrap();
+    let (value, below) = (path("value"), path("value/below/it"));
+    let put = driver.put_one(&value, "x".into(), Durability::Durable);
+    put.await.unwrap();
+    let failed = driver
+        .put_one(&below, "x".into(), Durability::Durable)
+        .await;
+    assert_eq!(failed.unwrap_err().kind(), ErrorKind::Invalid);
+    assert!(driver.find(&below).await.unwrap().is_none());
+}
