@@ -224,12 +224,16 @@ impl Journal {
 
     /// Promises `operations`: when this returns they are durable, and the caller does them in the
     /// tree. `path` is what the caller's call is about. `None` when the journal takes nothing any
-    /// more: what the caller does has to be synced by itself.
+    /// more, or nothing so long: what the caller does has to be synced by itself.
     pub(super) fn promise(
         &self,
         path: &DriverPath,
         operations: Vec<Operation<'_>>,
     ) -> Result<Option<Promise<'_>>> {
+        if format::promise_bytes(&operations) > format::LONGEST_ENTRY {
+            // Its reader would take it for damage.
+            return Ok(None);
+        }
         let shared = &self.shared;
         let mut state = lock(&shared.state);
         while !state.suspect && state.full.len() >= MOST_FULL {

@@ -374,3 +374,17 @@ async fn what_could_not_be_put_right_and_was_deleted_since_stays_deleted() {
     assert_eq!(get(&driver, "blocked/tag").await, None);
     assert_eq!(place.segments(), 0);
 }
+
+#[tokio::test]
+async fn one_segment_that_cannot_be_read_does_not_stop_the_start() {
+    let place = Place::new();
+    let driver = place.open("first boot");
+    put(&driver, "a", "promised").await;
+    drop(driver);
+    fs::remove_file(place.file("a")).unwrap();
+    let unreadable = place.file(JOURNAL).join("0000000000000000.00000000");
+    std::os::unix::fs::symlink("nowhere", unreadable).unwrap();
+    let driver = place.open("second boot");
+    assert_eq!(get(&driver, "a").await.unwrap(), "promised");
+    assert_eq!(place.segments(), 1, "it is left alone");
+}

@@ -44,6 +44,24 @@ impl Dead {
             || parse(&self.bytes).is_some_and(|parsed| parsed.boot != boot || boot.is_empty())
     }
 
+    /// Tells of bytes that are no entry. A power cut leaves some at the end that were never promised;
+    /// whether others follow that were, nobody can say.
+    pub(super) fn tell_damage(&self) {
+        let Some(parsed) = parse(&self.bytes) else {
+            return;
+        };
+        if parsed.rest > 0 {
+            tracing::warn!(
+                segment = %self.path,
+                from = self.bytes.len() - parsed.rest,
+                bytes = parsed.rest,
+                boot = parsed.boot,
+                machine = parsed.machine,
+                "a segment of the journal is torn or damaged: what it holds from there is not replayed"
+            );
+        }
+    }
+
     /// The process that wrote it.
     pub(super) fn process(&self) -> &str {
         self.path.name().split('.').next().unwrap_or_default()
@@ -115,6 +133,10 @@ pub(super) fn read_unless_held(
         Err(Errno::AGAIN) => return Ok(None),
         Err(errno) => return Err(Error::from_io(NAME, path, errno.into())),
     }
+    if !lies_at(&file, &inner.tree, path)? {
+        // Whoever held it has removed it, or called it suspect.
+        return Ok(None);
+    }
     let mut file = File::from(file);
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)
@@ -124,6 +146,17 @@ pub(super) fn read_unless_held(
         return Ok(None);
     }
     Ok(Some((file, bytes)))
+}
+
+fn lies_at(file: &OwnedFd, tree: &Tree, path: &DriverPath) -> Result<bool> {
+    let io = |errno| errno_at(path, errno);
+    let ours = rustix::fs::fstat(file).map_err(io)?;
+    let directory = tree.parent_of(path)?;
+    match rustix::fs::statat(&directory, path.name(), AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(there) => Ok((ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)),
+        Err(Errno::NOENT) => Ok(false),
+        Err(errno) => Err(io(errno)),
+    }
 }
 
 fn is_young(inner: &Inner, file: &File, path: &DriverPath) -> Result<bool> {

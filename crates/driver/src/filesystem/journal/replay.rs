@@ -44,8 +44,14 @@ pub(in crate::filesystem) fn settle_the_dead(
         FileSystems::open(&inner.tree).map_err(|errno| errno_at(directory, errno))?;
     let mut dead = Vec::new();
     for path in segments(inner, directory)? {
-        if let Some((lock, bytes)) = read_unless_held(inner, &path)? {
-            dead.push(Dead { path, lock, bytes });
+        match read_unless_held(inner, &path) {
+            Ok(Some((lock, bytes))) => dead.push(Dead { path, lock, bytes }),
+            Ok(None) => {}
+            // It stays for a later start, and the others do not wait for that.
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "a segment of the journal cannot be read");
+            }
         }
     }
     let settling = Settling {
@@ -89,6 +95,9 @@ impl Settling {
             paths = wanted.len(),
             "replaying the journal"
         );
+        for dead in &self.dead {
+            dead.tell_damage();
+        }
         let mut left = Vec::new();
         for wanted in wanted.iter().filter(|wanted| wanted.needs_a_look) {
             if let Err(error) = repair(inner, wanted) {

@@ -35,7 +35,10 @@ impl Segment {
         let io = |errno| errno_at(path, errno);
         let file =
             rustix::fs::openat(&directory, path.name(), flags, tree.file_mode).map_err(io)?;
-        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(io)?;
+        // Somebody who starts just now may hold it for a moment, to find that it is young.
+        let locked =
+            rustix::io::retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::LockExclusive));
+        locked.map_err(io)?;
         let mut segment = Self {
             tree: Arc::clone(tree),
             file: file.into(),
