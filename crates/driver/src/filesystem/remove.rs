@@ -64,7 +64,10 @@ impl Inner {
     /// Removes what lies at `path`, without a sync.
     pub(super) fn remove_now(&self, path: &DriverPath) -> Result<()> {
         let directory = self.tree.parent_of(path)?;
-        remove_at(directory.as_fd(), path.name()).map_err(|errno| errno_at(path, errno))
+        let removed = remove_at(directory.as_fd(), path.name());
+        // After a failure, too: part of it may be gone.
+        self.durable.forget(path);
+        removed.map_err(|errno| errno_at(path, errno))
     }
 }
 

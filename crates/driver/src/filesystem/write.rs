@@ -150,6 +150,7 @@ impl Inner {
                     rustix::fs::renameat(directory, to, directory, &aside)
                         .and_then(|()| rustix::fs::renameat(source, from, directory, to))
                         .inspect(|()| {
+                            self.durable.forget(path);
                             // Nobody can see it any more; what stays of it is debris.
                             super::remove::remove_at(directory.as_fd(), &aside).ok();
                         })

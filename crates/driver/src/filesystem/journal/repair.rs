@@ -19,6 +19,7 @@ pub(super) const CLOCK_TICK: Duration = Duration::from_millis(10);
 pub(super) fn repair(inner: &Inner, wanted: &Wanted<'_>) -> Result<()> {
     let path = &wanted.path;
     if let Operation::Delete { .. } = wanted.last {
+        inner.durable.forget(path);
         return remove_again(&inner.tree, wanted);
     }
     let file = match inner.tree.open_at(path, READ) {

@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::ops::Bound;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -15,6 +14,7 @@ use wharfinger_runtime::Runtime;
 
 use crate::{DriverPath, Result};
 
+use super::super::durable::below;
 use super::super::tree::Tree;
 use super::super::{Inner, random_name};
 use super::format::{Entry, Operation, header, parse};
@@ -177,11 +177,4 @@ fn paths(segment: &[u8]) -> impl Iterator<Item = String> {
 /// The paths that are `path` or lie below it.
 fn within<'a>(paths: &'a BTreeSet<String>, path: &str) -> impl Iterator<Item = &'a String> {
     paths.get(path).into_iter().chain(paths.range(below(path)))
-}
-
-/// The range in which the paths below `path` lie when they are sorted as text.
-pub(super) fn below(path: &str) -> (Bound<String>, Bound<String>) {
-    // '0' follows '/'.
-    let (first, beyond) = (format!("{path}/"), format!("{path}0"));
-    (Bound::Included(first), Bound::Excluded(beyond))
 }

@@ -5,10 +5,10 @@ use std::time::SystemTime;
 
 use crate::DriverPath;
 
+use super::super::durable::below;
 use super::dead::Dead;
 use super::format::{Entry, Operation, parse};
 use super::segment::is_suspect;
-use super::suspects::below;
 
 /// The last thing that was promised for a path.
 #[derive(Debug)]
