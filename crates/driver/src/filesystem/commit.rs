@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 
 use bytes::Bytes;
-use rustix::fs::{AtFlags, OFlags};
+use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
 use crate::{Commit, Condition, DriverPath, Durability, Error, ErrorKind, Put, Result};
@@ -13,7 +13,7 @@ use super::ingest::Staging;
 use super::sync::unsynced;
 use super::tree::errno_at;
 use super::verified::{self, Place, Version};
-use super::write::{bytes_of, operations};
+use super::write::{Whole, bytes_of, operations};
 use super::{Inner, NAME, Promised};
 
 impl Inner {
@@ -164,36 +164,21 @@ impl Inner {
         commit: &Commit,
     ) -> Result<()> {
         use std::io::{Seek as _, SeekFrom};
-        let to = &commit.destination;
-        let io = |error| Error::from_io(NAME, to, error);
-        let name = self.temporary_name(to);
-        let flags =
-            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let copy = rustix::fs::openat(directory, &name, flags, self.tree.file_mode)
-            .map_err(|errno| errno_at(to, errno))?;
-        let mut copy = File::from(copy);
-        let copied = (|| {
-            let mut from = file.try_clone().map_err(io)?;
-            from.seek(SeekFrom::Start(0)).map_err(io)?;
-            std::io::copy(&mut from, &mut copy).map_err(io)?;
-            if commit.verified {
-                let stat = rustix::fs::fstat(&copy).map_err(|errno| errno_at(to, errno))?;
-                let place = Place {
-                    directory: &|| directory.try_clone().ok(),
-                    name: to.name(),
-                };
-                verified::mark(copy.as_fd(), place, Version::of(&stat)).ok();
-            }
-            self.sync_file(&copy, to)?;
-            self.rename_into_place(directory.as_fd(), &name, directory, to, commit.condition)
-                .map_err(|errno| errno_at(to, errno))
-        })();
-        if copied.is_err() {
-            rustix::fs::unlinkat(directory, &name, AtFlags::empty()).ok();
-            return copied;
+        let how = Whole {
+            condition: commit.condition,
+            verified: commit.verified,
+            durability: Durability::Durable,
+        };
+        self.write_whole(directory, &commit.destination, how, |copy| {
+            let mut from = file.try_clone()?;
+            from.seek(SeekFrom::Start(0))?;
+            std::io::copy(&mut from, copy).map(drop)
+        })?;
+        if let Err(errno) = rustix::fs::unlinkat(source, path.name(), AtFlags::empty()) {
+            // The value is in its place; whoever removes the upload takes the rest.
+            tracing::debug!(%errno, %path, "a value that was copied stays where it was as well");
         }
-        rustix::fs::unlinkat(source, path.name(), AtFlags::empty())
-            .map_err(|errno| errno_at(path, errno))
+        Ok(())
     }
 
     pub(super) fn sync_file(&self, file: &File, path: &DriverPath) -> Result<()> {

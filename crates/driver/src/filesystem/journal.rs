@@ -7,12 +7,16 @@
 //! seconds old, the tree is synced as a whole, in the background, and the segment is removed.
 //!
 //! ```text
-//! DIRECTORY/PROCESS.SEQUENCE   a segment, locked by the process that writes it
+//! DIRECTORY/PROCESS.SEQUENCE           a segment, locked by the process that writes it
+//! DIRECTORY/PROCESS.SEQUENCE.suspect   one that the next start goes through in any case
 //! ```
 //!
 //! Each process has its own segments. Whoever starts finds those that nobody holds any more
 //! ([`replay`]): when only their writer died, everything that was answered is in the tree and has
 //! but to be synced; when the machine did, what is missing or torn is done again.
+//!
+//! When the tree cannot be synced, nothing more is promised, and segments stay as *suspect*
+//! ([`suspects`]): what they promise may be missing even while the machine runs.
 //!
 //! Writes to one path take effect in the order of their calls; callers do not race for a path.
 
@@ -112,6 +116,10 @@ struct State {
 }
 
 /// Counts promises that still have to be done in the tree.
+///
+/// A promise that is asked for while a segment is written counts for that segment, and may go into
+/// the next. That is all right because segments are retired in their order: before the tree is
+/// synced for the next one, everything has been done that counts for those before it.
 #[derive(Debug, Default)]
 struct Undone {
     count: Mutex<u64>,

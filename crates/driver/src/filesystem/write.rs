@@ -1,6 +1,7 @@
 //! Small values: a temporary file beside the target, then one rename.
 
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
@@ -13,6 +14,14 @@ use super::journal::Operation;
 use super::tree::errno_at;
 use super::verified::{self, Place, Version};
 use super::{Inner, NAME};
+
+/// How a file is written as a whole.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Whole {
+    pub(super) condition: Condition,
+    pub(super) verified: bool,
+    pub(super) durability: Durability,
+}
 
 impl Inner {
     /// Writes each value in order; see [`crate::Driver::put`].
@@ -82,54 +91,51 @@ impl Inner {
         if write.condition == Condition::IfAbsent && exists(directory, path)? {
             return Err(Error::new(ErrorKind::AlreadyExists, NAME, path));
         }
+        let how = Whole {
+            condition: write.condition,
+            verified: write.verified,
+            durability,
+        };
+        self.write_whole(directory, path, how, |file| file.write_all(&write.bytes))
+    }
+
+    /// Writes a file beside `path` and moves it there when it is whole.
+    pub(super) fn write_whole(
+        &self,
+        directory: &OwnedFd,
+        path: &DriverPath,
+        how: Whole,
+        fill: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> Result<()> {
+        let io = |errno| errno_at(path, errno);
         let temporary = self.temporary_name(path);
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(directory, &temporary, flags, self.tree.file_mode)
-            .map_err(|errno| errno_at(path, errno))?;
-        let written = self
-            .fill(file, directory, write, durability)
-            .and_then(|()| {
-                self.rename_into_place(
-                    directory.as_fd(),
-                    &temporary,
-                    directory,
-                    path,
-                    write.condition,
-                )
-                .map_err(|errno| errno_at(path, errno))
-            });
+        let file = rustix::fs::openat(directory, &temporary, flags, self.tree.file_mode);
+        let mut file = File::from(file.map_err(io)?);
+        let written = (|| {
+            fill(&mut file).map_err(|error| Error::from_io(NAME, path, error))?;
+            if how.verified {
+                let stat = rustix::fs::fstat(&file).map_err(io)?;
+                let place = Place {
+                    directory: &|| directory.try_clone().ok(),
+                    name: path.name(),
+                };
+                // Without the record the next reader hashes once more, no worse.
+                verified::mark(file.as_fd(), place, Version::of(&stat)).ok();
+            }
+            if self.syncs(how.durability) {
+                self.sync_file(&file, path)?;
+            }
+            let source = directory.as_fd();
+            self.rename_into_place(source, &temporary, directory, path, how.condition)
+                .map_err(io)
+        })();
         if written.is_err() {
             // The first error is the one to tell; a temporary file that stays is hidden from listings.
             rustix::fs::unlinkat(directory, &temporary, AtFlags::empty()).ok();
         }
         written
-    }
-
-    fn fill(
-        &self,
-        file: OwnedFd,
-        directory: &OwnedFd,
-        write: &Put,
-        durability: Durability,
-    ) -> Result<()> {
-        let path = &write.path;
-        let mut file = std::fs::File::from(file);
-        file.write_all(&write.bytes)
-            .map_err(|error| Error::from_io(NAME, path, error))?;
-        if write.verified {
-            let stat = rustix::fs::fstat(&file).map_err(|errno| errno_at(path, errno))?;
-            let place = Place {
-                directory: &|| directory.try_clone().ok(),
-                name: path.name(),
-            };
-            // Without the record the next reader hashes once more, no worse.
-            verified::mark(file.as_fd(), place, Version::of(&stat)).ok();
-        }
-        if self.syncs(durability) {
-            self.sync_file(&file, path)?;
-        }
-        Ok(())
     }
 
     /// Moves `from` (in `source`) to the last component of `path` (in `directory`).
@@ -148,7 +154,12 @@ impl Inner {
                 Err(Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) => {
                     let aside = self.temporary_name(path);
                     rustix::fs::renameat(directory, to, directory, &aside)
-                        .and_then(|()| rustix::fs::renameat(source, from, directory, to))
+                        .and_then(|()| {
+                            rustix::fs::renameat(source, from, directory, to).inspect_err(|_| {
+                                // Back with it; the first error is the one to tell.
+                                rustix::fs::renameat(directory, &aside, directory, to).ok();
+                            })
+                        })
                         .inspect(|()| {
                             self.durable.forget(path);
                             // Nobody can see it any more; what stays of it is debris.

@@ -44,19 +44,19 @@ impl Dead {
             || parse(&self.bytes).is_some_and(|parsed| parsed.boot != boot || boot.is_empty())
     }
 
-    /// Tells of bytes that are no entry. A power cut leaves some at the end that were never promised;
-    /// whether others follow that were, nobody can say.
-    pub(super) fn tell_damage(&self) {
+    /// Tells whose it is, and of bytes that are no entry. A power cut leaves some at the end that
+    /// were never promised; whether others follow that were, nobody can say.
+    pub(super) fn tell(&self) {
         let Some(parsed) = parse(&self.bytes) else {
             return;
         };
+        let (segment, machine, boot) = (&self.path, parsed.machine, parsed.boot);
+        tracing::info!(%segment, machine, boot, "going through a segment of the journal");
         if parsed.rest > 0 {
             tracing::warn!(
-                segment = %self.path,
+                %segment,
                 from = self.bytes.len() - parsed.rest,
                 bytes = parsed.rest,
-                boot = parsed.boot,
-                machine = parsed.machine,
                 "a segment of the journal is torn or damaged: what it holds from there is not replayed"
             );
         }

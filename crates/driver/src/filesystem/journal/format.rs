@@ -3,7 +3,7 @@
 //! ```text
 //! segment  = "WHARFJ01" entry(header) entry*
 //! entry    = u32 length of body, u32 CRC-32 of body, body
-//! header   = u16 length, machine, u16 length, boot
+//! header   = u16 length, machine, u16 length, boot     the boot decides; the machine is for people
 //! body     = 1, u64 number, u64 seconds since 1970, u32 nanoseconds, operation*
 //!          | 2, u64 number                      the record of this number is taken back
 //! operation = 1, u8 flags, u16 length, path, u32 length, bytes     put; flag 1: verified

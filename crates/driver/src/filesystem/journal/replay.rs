@@ -95,9 +95,7 @@ impl Settling {
             paths = wanted.len(),
             "replaying the journal"
         );
-        for dead in &self.dead {
-            dead.tell_damage();
-        }
+        self.dead.iter().for_each(Dead::tell);
         let mut left = Vec::new();
         for wanted in wanted.iter().filter(|wanted| wanted.needs_a_look) {
             if let Err(error) = repair(inner, wanted) {
