@@ -13,6 +13,7 @@ mod journal;
 mod list;
 mod read;
 mod remove;
+mod sync;
 mod tree;
 mod verified;
 mod write;
@@ -39,7 +40,7 @@ use crate::{
 
 use self::buffers::Buffers;
 use self::durable::DurableDirectories;
-use self::journal::{Journal, Suspects};
+use self::journal::{Journal, Operation, Promise, Suspects};
 use self::read::{FileStream, read_small};
 use self::tree::{Tree, errno_at};
 use self::verified::{Place, Version};
@@ -110,7 +111,7 @@ struct Inner {
     /// Where small durable writes are promised; without it each is synced by itself.
     journal: Option<Journal>,
     /// What the journal leaves to the next process.
-    suspects: Option<Suspects>,
+    suspects: Option<Arc<Suspects>>,
     durable: DurableDirectories,
     runtime: Runtime,
     sync: bool,
@@ -131,7 +132,11 @@ impl Filesystem {
     /// # Errors
     /// Fails when the directory cannot be opened or made, or the journal not be replayed.
     pub fn open(options: FilesystemOptions, runtime: Runtime) -> io::Result<Self> {
-        let tree = Tree::open(&options.root, options.followed)?;
+        let tree = Tree::open(&options.root, options.followed.clone())?;
+        Self::open_in(tree, options, runtime)
+    }
+
+    fn open_in(tree: Tree, options: FilesystemOptions, runtime: Runtime) -> io::Result<Self> {
         let mut inner = Inner {
             process: random_name(&runtime),
             temporaries: AtomicU64::new(0),
@@ -147,13 +152,14 @@ impl Filesystem {
         };
         if let Some(directory) = options.journal {
             // What others have promised is kept, whatever this process promises itself.
-            let suspects = Suspects::new(&inner, &directory);
-            journal::settle_the_dead(&inner, &directory, &suspects).map_err(io::Error::other)?;
-            inner.suspects = Some(suspects);
+            let suspects = Arc::new(Suspects::new(&inner, &directory));
             if options.sync {
-                let journal = Journal::open(&inner, directory, options.gather);
+                let journal = Journal::open(&inner, directory.clone(), options.gather, &suspects);
                 inner.journal = Some(journal.map_err(io::Error::other)?);
             }
+            let settled = journal::settle_the_dead(&inner, &directory, &suspects);
+            settled.map_err(io::Error::other)?;
+            inner.suspects = Some(suspects);
         }
         Ok(Self {
             inner: Arc::new(inner),
@@ -189,6 +195,23 @@ fn random_name(runtime: &Runtime) -> String {
     format!("{:016x}", u64::from_le_bytes(random))
 }
 
+/// A write that goes through the journal, or by itself.
+#[must_use = "a promise that is dropped is taken back"]
+struct Promised<'a> {
+    promise: Option<Promise<'a>>,
+    /// How each step is done: what was promised needs no sync of its own.
+    durability: Durability,
+}
+
+impl Promised<'_> {
+    /// Says that it was done.
+    fn keep(self) {
+        if let Some(promise) = self.promise {
+            promise.keep();
+        }
+    }
+}
+
 impl Inner {
     fn syncs(&self, durability: Durability) -> bool {
         self.sync && durability != Durability::Scratch
@@ -198,6 +221,28 @@ impl Inner {
     fn journal_for(&self, durability: Durability, bytes: u64) -> Option<&Journal> {
         let promised = durability == Durability::Durable && bytes <= MOST_JOURNALLED_BYTES;
         self.journal.as_ref().filter(|_| promised)
+    }
+
+    /// Promises what a write of this durability is going to do, if it goes through the journal.
+    fn promise<'a>(
+        &self,
+        path: &DriverPath,
+        durability: Durability,
+        bytes: u64,
+        operations: impl FnOnce() -> Vec<Operation<'a>>,
+    ) -> Result<Promised<'_>> {
+        let promise = match self.journal_for(durability, bytes) {
+            Some(journal) => journal.promise(path, operations())?,
+            None => None,
+        };
+        Ok(Promised {
+            durability: if promise.is_some() {
+                Durability::Scratch
+            } else {
+                durability
+            },
+            promise,
+        })
     }
 
     fn metadata(&self, file: &OwnedFd, path: &DriverPath) -> Result<Metadata> {
@@ -255,8 +300,7 @@ impl Inner {
         if !self.sync {
             return Ok(());
         }
-        rustix::fs::fdatasync(&file)
-            .map_err(|errno| Error::with_source(ErrorKind::Unsynced, NAME, path, errno))?;
+        self.sync_file(&file.into(), path)?;
         self.durable.sync_way_to(&self.tree, path)
     }
 }

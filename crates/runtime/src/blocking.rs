@@ -40,6 +40,9 @@ impl BlockingPool {
     /// # Panics
     /// Panics when `call` does: a panic there is a bug here, not a condition to handle.
     ///
+    /// When the tokio runtime shuts down before `call` has started it never returns: whoever awaits
+    /// it is shut down, too.
+    ///
     /// # Cancellation
     /// Dropping the future before the call has started takes it back; a call that has started
     /// runs to its end, and its result is dropped.
@@ -65,7 +68,11 @@ impl BlockingPool {
         };
         match task.await {
             Ok(result) => result,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The threads are being shut down.
+                Err(_) => std::future::pending().await,
+            },
         }
     }
 }
@@ -76,6 +83,23 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn a_call_for_a_runtime_that_has_shut_down_never_returns() {
+        let home = tokio::runtime::Runtime::new().unwrap();
+        let pool = BlockingPool::new(1).at(home.handle().clone());
+        home.shutdown_background();
+        let caller = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        caller.block_on(async {
+            let mut call = std::pin::pin!(pool.run(|| 1));
+            for _ in 0..10 {
+                assert!(futures_util::poll!(call.as_mut()).is_pending());
+                tokio::task::yield_now().await;
+            }
+        });
+    }
 
     #[tokio::test]
     async fn no_more_than_the_limit_run_at_once() {

@@ -4,17 +4,17 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 
 use bytes::Bytes;
-use rustix::fs::{AtFlags, OFlags};
+use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
 use crate::{Commit, Condition, DriverPath, Durability, Error, ErrorKind, Put, Result};
 
 use super::ingest::Staging;
-use super::journal::Journal;
+use super::sync::unsynced;
 use super::tree::errno_at;
 use super::verified::{self, Place, Version};
-use super::write::operations;
-use super::{Inner, NAME};
+use super::write::{Whole, bytes_of, operations};
+use super::{Inner, NAME, Promised};
 
 impl Inner {
     /// Moves the finished file to its destination and writes what follows.
@@ -53,43 +53,40 @@ impl Inner {
             // Without the record the next reader hashes once more, no worse.
             verified::mark(file.as_fd(), place, Version::of(&stat)).ok();
         }
-        if let Some(journal) = self.journal_for(Durability::Durable, offset) {
-            return self.commit_promised(journal, file, staging, &directory, commit);
+        let promised = self.promise_commit(file, offset, commit)?;
+        let syncs = self.syncs(promised.durability);
+        if syncs {
+            self.sync_file(file, staging.path())?;
         }
-        self.sync_file(file, staging.path())?;
         self.move_into_place(file, staging, &directory, commit)?;
-        if self.syncs(Durability::Durable) {
+        if syncs {
             self.durable.sync_way_to(&self.tree, destination)?;
         }
-        self.put_all(&commit.then, Durability::Durable)
+        self.put_all(&commit.then, promised.durability)?;
+        promised.keep();
+        Ok(())
     }
 
-    /// Commits a small value: its bytes go into the journal, with the writes that follow.
-    fn commit_promised(
-        &self,
-        journal: &Journal,
-        file: &File,
-        staging: &Staging,
-        directory: &OwnedFd,
-        commit: &Commit,
-    ) -> Result<()> {
+    /// Promises a small value, with the writes that follow; a large one is synced as itself.
+    fn promise_commit(&self, file: &File, offset: u64, commit: &Commit) -> Result<Promised<'_>> {
         let destination = &commit.destination;
+        let bytes = offset + bytes_of(&commit.then);
         let mut value = Put {
             condition: commit.condition,
             verified: commit.verified,
             ..Put::replace(destination.clone(), Bytes::new())
         };
-        if self.first_refused(std::slice::from_ref(&value))?.is_some() {
-            return Err(Error::new(ErrorKind::AlreadyExists, NAME, destination));
+        if self.journal_for(Durability::Durable, bytes).is_some() {
+            if self.first_refused(std::slice::from_ref(&value))?.is_some() {
+                return Err(Error::new(ErrorKind::AlreadyExists, NAME, destination));
+            }
+            let read = read_whole(file);
+            value.bytes = read.map_err(|error| Error::from_io(NAME, destination, error))?;
         }
-        value.bytes = read_whole(file).map_err(|error| Error::from_io(NAME, destination, error))?;
         let value = [value];
-        let operations = operations(&value).chain(operations(&commit.then)).collect();
-        let promise = journal.promise(destination, operations)?;
-        self.move_into_place(file, staging, directory, commit)?;
-        self.put_promised(&commit.then)?;
-        promise.keep();
-        Ok(())
+        self.promise(destination, Durability::Durable, bytes, || {
+            operations(&value).chain(operations(&commit.then)).collect()
+        })
     }
 
     fn move_into_place(
@@ -167,44 +164,29 @@ impl Inner {
         commit: &Commit,
     ) -> Result<()> {
         use std::io::{Seek as _, SeekFrom};
-        let to = &commit.destination;
-        let io = |error| Error::from_io(NAME, to, error);
-        let name = self.temporary_name(to);
-        let flags =
-            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let copy = rustix::fs::openat(directory, &name, flags, self.tree.file_mode)
-            .map_err(|errno| errno_at(to, errno))?;
-        let mut copy = File::from(copy);
-        let copied = (|| {
-            let mut from = file.try_clone().map_err(io)?;
-            from.seek(SeekFrom::Start(0)).map_err(io)?;
-            std::io::copy(&mut from, &mut copy).map_err(io)?;
-            if commit.verified {
-                let stat = rustix::fs::fstat(&copy).map_err(|errno| errno_at(to, errno))?;
-                let place = Place {
-                    directory: &|| directory.try_clone().ok(),
-                    name: to.name(),
-                };
-                verified::mark(copy.as_fd(), place, Version::of(&stat)).ok();
-            }
-            self.sync_file(&copy, to)?;
-            self.rename_into_place(directory.as_fd(), &name, directory, to, commit.condition)
-                .map_err(|errno| errno_at(to, errno))
-        })();
-        if copied.is_err() {
-            rustix::fs::unlinkat(directory, &name, AtFlags::empty()).ok();
-            return copied;
+        let how = Whole {
+            condition: commit.condition,
+            verified: commit.verified,
+            durability: Durability::Durable,
+        };
+        self.write_whole(directory, &commit.destination, how, |copy| {
+            let mut from = file.try_clone()?;
+            from.seek(SeekFrom::Start(0))?;
+            std::io::copy(&mut from, copy).map(drop)
+        })?;
+        if let Err(errno) = rustix::fs::unlinkat(source, path.name(), AtFlags::empty()) {
+            // The value is in its place; whoever removes the upload takes the rest.
+            tracing::debug!(%errno, %path, "a value that was copied stays where it was as well");
         }
-        rustix::fs::unlinkat(source, path.name(), AtFlags::empty())
-            .map_err(|errno| errno_at(path, errno))
+        Ok(())
     }
 
     pub(super) fn sync_file(&self, file: &File, path: &DriverPath) -> Result<()> {
         if !self.syncs(Durability::Durable) {
             return Ok(());
         }
-        rustix::fs::fdatasync(file)
-            .map_err(|errno| Error::with_source(ErrorKind::Unsynced, NAME, path, errno))
+        let synced = self.tree.write_back.data(file.as_fd());
+        synced.map_err(|errno| unsynced(path, errno))
     }
 }
 

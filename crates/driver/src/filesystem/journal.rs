@@ -3,16 +3,20 @@
 //! A small image makes some eight files and ten directories, and syncing each by itself is what
 //! makes pushing small images slow. So what a durable write is going to do is appended to one file
 //! first, with one `fdatasync` for all who wait at that moment. Then it is done in the tree, without
-//! any sync, and then it is answered. When a segment of the journal is full, or nothing was added for
-//! a while, the tree is synced as a whole, in the background, and the segment is removed.
+//! any sync, and then it is answered. When a segment of the journal is full, or some
+//! seconds old, the tree is synced as a whole, in the background, and the segment is removed.
 //!
 //! ```text
-//! DIRECTORY/PROCESS.SEQUENCE   a segment, locked by the process that writes it
+//! DIRECTORY/PROCESS.SEQUENCE           a segment, locked by the process that writes it
+//! DIRECTORY/PROCESS.SEQUENCE.suspect   one that the next start goes through in any case
 //! ```
 //!
 //! Each process has its own segments. Whoever starts finds those that nobody holds any more
 //! ([`replay`]): when only their writer died, everything that was answered is in the tree and has
 //! but to be synced; when the machine did, what is missing or torn is done again.
+//!
+//! When the tree cannot be synced, nothing more is promised, and segments stay as *suspect*
+//! ([`suspects`]): what they promise may be missing even while the machine runs.
 //!
 //! Writes to one path take effect in the order of their calls; callers do not race for a path.
 
@@ -20,20 +24,24 @@ mod dead;
 mod format;
 mod repair;
 mod replay;
+mod retire;
 mod segment;
 mod suspects;
+#[cfg(test)]
+mod tests;
+mod unwanted;
 mod wanted;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use rustix::io::Errno;
 use wharfinger_runtime::Runtime;
 
 use crate::{DriverPath, Error, ErrorKind, Result};
 
-use super::tree::Tree;
+use super::sync::FileSystems;
+use super::tree::{Tree, errno_at};
 use super::{Inner, NAME};
 
 use format::Entry;
@@ -45,8 +53,9 @@ pub(super) use suspects::Suspects;
 /// 16 MiB: some thousand small images, and a moment to replay.
 const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 
-/// 5 s without a write end a segment.
-const IDLE: Duration = Duration::from_secs(5);
+/// 5 s after its first promise a segment ends: until it is removed, a power cut has its promises
+/// done again, also where another node has deleted since what they put.
+const LONGEST_LIFE: Duration = Duration::from_secs(5);
 
 /// 4 full segments may wait for the tree to be synced; then writers wait, too.
 const MOST_FULL: usize = 4;
@@ -66,6 +75,10 @@ struct Shared {
     name: String,
     /// How long to wait for others before a write.
     gather: Duration,
+    /// What the retiring of segments syncs, and nobody else.
+    file_systems: Mutex<FileSystems>,
+    /// Gone with the driver, whose end frees the locks in there.
+    suspects: Weak<Suspects>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -77,16 +90,19 @@ struct State {
     pending: Vec<u8>,
     /// Promises to take back with the next write.
     taken_back: Vec<u64>,
-    /// When the last promise was asked for, on the monotonic clock.
-    last_asked: Duration,
-    /// Whether a sync of the tree has failed, so that none after it proves anything.
-    in_doubt: bool,
+    /// When the first promise of the segment was asked for, on the monotonic clock.
+    first_asked: Option<Duration>,
+    /// Whether a sync of the tree has failed, so that none after it proves anything. Then every
+    /// segment stays, and nothing more is promised.
+    suspect: bool,
+    /// Whether that is done: nothing is left that could become suspect.
+    wound_up: bool,
     /// The number of the last promise that was asked for.
     asked: u64,
     /// The number of the last promise that was written and synced, or failed.
     settled: u64,
     /// Promises that failed and whose askers have not noticed yet.
-    failed: BTreeMap<u64, Errno>,
+    failed: BTreeMap<u64, Arc<Error>>,
     /// Whether somebody is writing and syncing for all.
     leading: bool,
     /// Promises since the last segment was full that are not done in the tree yet.
@@ -100,6 +116,10 @@ struct State {
 }
 
 /// Counts promises that still have to be done in the tree.
+///
+/// A promise that is asked for while a segment is written counts for that segment, and may go into
+/// the next. That is all right because segments are retired in their order: before the tree is
+/// synced for the next one, everything has been done that counts for those before it.
 #[derive(Debug, Default)]
 struct Undone {
     count: Mutex<u64>,
@@ -161,20 +181,26 @@ impl Drop for Promise<'_> {
 
 impl Journal {
     /// Begins a journal in `directory`.
-    pub(super) fn open(inner: &Inner, directory: DriverPath, gather: Duration) -> Result<Self> {
-        let name = inner.process.clone();
-        let (tree, runtime) = (Arc::clone(&inner.tree), inner.runtime.clone());
-        let (state, changed) = (Mutex::default(), Condvar::new());
+    pub(super) fn open(
+        inner: &Inner,
+        directory: DriverPath,
+        gather: Duration,
+        suspects: &Arc<Suspects>,
+    ) -> Result<Self> {
+        let file_systems =
+            FileSystems::open(&inner.tree).map_err(|errno| errno_at(&directory, errno))?;
         let shared = Arc::new(Shared {
-            tree,
-            runtime,
+            tree: Arc::clone(&inner.tree),
+            runtime: inner.runtime.clone(),
             directory,
-            name,
+            name: inner.process.clone(),
             gather,
-            state,
-            changed,
+            file_systems: Mutex::new(file_systems),
+            suspects: Arc::downgrade(suspects),
+            state: Mutex::default(),
+            changed: Condvar::new(),
         });
-        retire_when_idle(&shared)?;
+        retire_when_old(&shared)?;
         Ok(Self { shared })
     }
 
@@ -187,30 +213,51 @@ impl Journal {
             state = wait(&shared.changed, state);
         }
         shared.end_segment(&mut state);
+        if !state.retiring && !state.full.is_empty() {
+            // There are no more threads.
+            state.retiring = true;
+            drop(state);
+            shared.retire_all();
+            return;
+        }
         while state.retiring {
             state = wait(&shared.changed, state);
         }
     }
 
+    #[cfg(test)]
+    fn is_suspect(&self) -> bool {
+        lock(&self.shared.state).suspect
+    }
+
     /// Promises `operations`: when this returns they are durable, and the caller does them in the
-    /// tree. `path` is what the caller's call is about.
+    /// tree. `path` is what the caller's call is about. `None` when the journal takes nothing any
+    /// more, or nothing so long: what the caller does has to be synced by itself.
     pub(super) fn promise(
         &self,
         path: &DriverPath,
         operations: Vec<Operation<'_>>,
-    ) -> Result<Promise<'_>> {
+    ) -> Result<Option<Promise<'_>>> {
+        if format::promise_bytes(&operations) > format::LONGEST_ENTRY {
+            // Its reader would take it for damage.
+            return Ok(None);
+        }
         let shared = &self.shared;
-        let written = shared.runtime.clock.now();
         let mut state = lock(&shared.state);
-        while state.full.len() >= MOST_FULL {
+        while !state.suspect && state.full.len() >= MOST_FULL {
             state = wait(&shared.changed, state);
         }
+        if state.suspect {
+            return Ok(None);
+        }
         state.asked += 1;
-        state.last_asked = shared.runtime.clock.monotonic();
+        let now = shared.runtime.clock.monotonic();
+        state.first_asked.get_or_insert(now);
         let number = state.asked;
         Entry::Promise {
             number,
-            written,
+            // Not before: what somebody writes while this one waits is older than the promise.
+            written: shared.runtime.clock.now(),
             operations,
         }
         .append_to(&mut state.pending);
@@ -232,16 +279,17 @@ impl Journal {
         }
         let failed = state.failed.remove(&number);
         drop(state);
-        let Some(errno) = failed else {
-            return Ok(promise);
+        let Some(error) = failed else {
+            return Ok(Some(promise));
         };
         // It was cut off its segment again, so there is nothing to take back.
         promise.keep();
-        let kind = match errno {
-            Errno::NOSPC | Errno::DQUOT => ErrorKind::Full,
-            _ => ErrorKind::Unsynced,
+        let kind = match error.kind() {
+            kind @ (ErrorKind::Full | ErrorKind::Unsynced | ErrorKind::Refused) => kind,
+            // It is about the journal: of its own path the caller must not believe it.
+            _ => ErrorKind::Unavailable,
         };
-        Err(Error::with_source(kind, NAME, path, errno))
+        Err(Error::with_source(kind, NAME, path, error))
     }
 }
 
@@ -271,14 +319,18 @@ impl Shared {
         state.leading = false;
         state.settled = asked;
         state.segments += u64::from(began);
-        if let Err(errno) = outcome {
+        let failed = outcome.is_err();
+        if let Err(error) = outcome {
+            let error = Arc::new(error);
+            let askers = settled + 1..=asked;
             state.taken_back.extend(taken_back);
             state
                 .failed
-                .extend((settled + 1..=asked).map(|number| (number, errno)));
+                .extend(askers.map(|number| (number, Arc::clone(&error))));
         }
         if let Some(segment) = segment {
-            let ended = outcome.is_err() || segment.bytes() >= SEGMENT_BYTES;
+            let full = segment.bytes() >= SEGMENT_BYTES || self.is_old(&state);
+            let ended = failed || state.suspect || full;
             state.segment = Some(segment);
             if ended {
                 // After a failure nothing more goes into it; once the tree is synced it is not
@@ -295,34 +347,30 @@ impl Shared {
         segment: Option<Segment>,
         sequence: u64,
         bytes: &[u8],
-    ) -> (Option<Segment>, Result<(), Errno>) {
+    ) -> (Option<Segment>, Result<()>) {
         let segment = segment.map_or_else(|| self.begin_segment(sequence), Ok);
         match segment {
             Ok(mut segment) => {
                 let appended = segment.append(bytes);
                 (Some(segment), appended)
             }
-            Err(errno) => (None, Err(errno)),
+            Err(error) => (None, Err(error)),
         }
     }
 
-    fn begin_segment(&self, sequence: u64) -> Result<Segment, Errno> {
+    fn begin_segment(&self, sequence: u64) -> Result<Segment> {
         let name = format!("{}.{sequence:08}", self.name);
         let path = self
             .directory
             .join(&name)
             .expect("hexadecimal digits make a component");
-        let segment = Segment::create(&self.tree, &path, &format::header(&self.runtime.host));
-        segment.map_err(|error| match error.kind() {
-            ErrorKind::Full => Errno::NOSPC,
-            _ => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "cannot begin a segment of the journal"
-                );
-                Errno::IO
-            }
-        })
+        Segment::create(&self.tree, &path, &format::header(&self.runtime.host))
+    }
+
+    fn is_old(&self, state: &State) -> bool {
+        let now = self.runtime.clock.monotonic();
+        let first = state.first_asked;
+        first.is_some_and(|first| now.saturating_sub(first) >= LONGEST_LIFE)
     }
 
     /// Lets nothing more go into the current segment, and has it worked off by a thread of its own
@@ -330,9 +378,12 @@ impl Shared {
     fn end_segment(self: &Arc<Self>, state: &mut State) {
         if let Some(segment) = state.segment.take() {
             let undone = std::mem::take(&mut state.undone);
+            let waits = !state.pending.is_empty();
+            state.first_asked = waits.then(|| self.runtime.clock.monotonic());
             state.full.push_back((segment, undone));
         }
-        if state.retiring || state.full.is_empty() {
+        let winds_up = state.suspect && !state.wound_up;
+        if state.retiring || state.full.is_empty() && !winds_up {
             return;
         }
         let shared = Arc::clone(self);
@@ -343,48 +394,26 @@ impl Shared {
             Err(error) => tracing::error!(%error, "cannot start a thread to retire the journal"),
         }
     }
-
-    fn retire_all(&self) {
-        let mut state = lock(&self.state);
-        while let Some((segment, undone)) = state.full.pop_front() {
-            let in_doubt = state.in_doubt;
-            drop(state);
-            undone.wait_for_none();
-            let retired = segment.retire(&self.tree, in_doubt);
-            state = lock(&self.state);
-            if let Err(error) = retired {
-                state.in_doubt = true;
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(
-                    error,
-                    "a segment of the journal is left to the next process"
-                );
-            }
-            self.changed.notify_all();
-        }
-        state.retiring = false;
-        self.changed.notify_all();
-    }
 }
 
-/// Ends a segment that nothing was added to for a while. What it promises is then no longer done
-/// again after a power cut, when others may have deleted it long ago.
-fn retire_when_idle(shared: &Arc<Shared>) -> Result<()> {
+/// Ends a segment in time that nothing is added to any more.
+fn retire_when_old(shared: &Arc<Shared>) -> Result<()> {
     let (weak, directory) = (Arc::downgrade(shared), shared.directory.clone());
-    let idle = std::thread::Builder::new()
-        .name("journal idle".to_owned())
+    let clock = std::thread::Builder::new()
+        .name("journal clock".to_owned())
         .spawn(move || {
             loop {
-                std::thread::sleep(IDLE / 5);
+                std::thread::sleep(LONGEST_LIFE / 5);
                 let Some(shared) = weak.upgrade() else { return };
-                let now = shared.runtime.clock.monotonic();
                 let mut state = lock(&shared.state);
-                if !state.leading && now.saturating_sub(state.last_asked) >= IDLE {
+                // Whoever leads looks by itself when it is done.
+                if !state.leading && shared.is_old(&state) {
                     shared.end_segment(&mut state);
                 }
             }
         });
-    idle.map(drop)
+    clock
+        .map(drop)
         .map_err(|error| Error::from_io(NAME, &directory, error))
 }
 

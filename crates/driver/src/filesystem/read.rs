@@ -89,7 +89,7 @@ impl FileStream {
         }
         match self.way {
             Way::Inline => {
-                let read = self.file.read_at(piece.space(), self.at);
+                let read = read_at(&self.file, piece.space(), self.at);
                 Ok(read.map(|read| piece.fill(read)))
             }
             Way::Asking | Way::Pool => Err(piece),
@@ -112,7 +112,8 @@ impl Stream for FileStream {
                 Ok(read) => return Poll::Ready(this.take(read)),
                 Err(mut piece) => {
                     let (file, at, pool) = (Arc::clone(&this.file), this.at, this.pool.clone());
-                    let read = move || file.read_at(piece.space(), at).map(|read| piece.fill(read));
+                    let read =
+                        move || read_at(&file, piece.space(), at).map(|read| piece.fill(read));
                     this.waiting = Some(Box::pin(async move { pool.run(read).await }));
                 }
             }
@@ -124,6 +125,16 @@ impl Stream for FileStream {
         let read = std::task::ready!(waiting.as_mut().poll(context));
         this.waiting = None;
         Poll::Ready(this.take(read))
+    }
+}
+
+/// Reads once more when a signal came between, as network file systems let one.
+fn read_at(file: &File, space: &mut [u8], at: u64) -> io::Result<usize> {
+    loop {
+        match file.read_at(space, at) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
     }
 }
 
@@ -178,7 +189,7 @@ pub(super) async fn read_small(
     let inline = match read_cached(&file, &mut bytes, 0) {
         Cached::Read(read) => Some(read),
         Cached::Unknown if way_without_asking(&file) == Way::Inline => {
-            Some(file.read_at(&mut bytes, 0))
+            Some(read_at(&file, &mut bytes, 0))
         }
         Cached::WouldWait | Cached::Unknown => None,
     };

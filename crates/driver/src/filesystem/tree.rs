@@ -9,6 +9,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -16,6 +17,11 @@ use rustix::io::Errno;
 use crate::{DriverPath, Error, ErrorKind, Result};
 
 use super::NAME;
+use super::sync::{Kernel, WriteBack};
+
+/// 100 times the kernel is asked again; then somebody renames all the time.
+#[cfg(target_os = "linux")]
+const MOST_RETRIES: usize = 100;
 
 /// The root of a filesystem driver, and how to find one's way in it.
 #[derive(Debug)]
@@ -27,6 +33,8 @@ pub(super) struct Tree {
     pub(super) directory_mode: Mode,
     /// Mode of new files, before the umask.
     pub(super) file_mode: Mode,
+    /// How what was written to it becomes durable.
+    pub(super) write_back: Arc<dyn WriteBack>,
 }
 
 impl Tree {
@@ -65,6 +73,7 @@ impl Tree {
             followed,
             directory_mode: Mode::from_raw_mode(directory_mode),
             file_mode: Mode::from_raw_mode(file_mode),
+            write_back: Arc::new(Kernel),
         })
     }
 
@@ -76,13 +85,30 @@ impl Tree {
 
     fn open_raw(&self, path: &DriverPath, flags: OFlags) -> Result<OwnedFd, Errno> {
         let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        match beneath(self.root.as_fd(), path.as_str(), flags) {
+        let opened = beneath(self.root.as_fd(), path.as_str(), flags);
+        match opened.map_err(|errno| self.loop_if_link(path, errno)) {
             // The way leads through a link: all right only at one of the places that are followed.
             Err(errno @ (Errno::LOOP | Errno::XDEV)) => match self.open_followed(path, flags) {
                 Some(opened) => opened,
                 None => Err(errno),
             },
             other => other,
+        }
+    }
+
+    /// A link where a directory is wanted is told as "no directory", and only one on the way there as
+    /// a link.
+    fn loop_if_link(&self, path: &DriverPath, errno: Errno) -> Errno {
+        if errno != Errno::NOTDIR {
+            return errno;
+        }
+        let (parent, name) = path
+            .as_str()
+            .rsplit_once('/')
+            .unwrap_or((".", path.as_str()));
+        match beneath(self.root.as_fd(), parent, OFlags::PATH | OFlags::DIRECTORY) {
+            Ok(parent) if is_link(parent.as_fd(), name) => Errno::LOOP,
+            _ => errno,
         }
     }
 
@@ -152,31 +178,34 @@ impl Tree {
             directory = match rustix::fs::openat(&directory, path.name(), flags, Mode::empty()) {
                 Ok(opened) => opened,
                 // Somebody's link, perhaps at a place where one is followed.
-                Err(Errno::LOOP | Errno::NOTDIR) => self.open_at(&path, super::DIRECTORY)?,
+                Err(Errno::LOOP | Errno::NOTDIR) => self.open_directory_in_the_way(&path)?,
                 Err(errno) => return Err(errno_at(&path, errno)),
             };
         }
         Ok(directory)
     }
 
-    /// Makes everything durable that was written to the tree, by whomever. Takes as long as the
-    /// file system has to write back; nobody should wait for it.
-    pub(super) fn sync_all(&self) -> Result<(), Errno> {
-        sync_file_system(self.root.as_fd())?;
-        for followed in &self.followed {
-            // It may lie on another disk.
-            match rustix::fs::openat(
-                &self.root,
-                followed.as_str(),
-                super::DIRECTORY | OFlags::CLOEXEC,
-                Mode::empty(),
-            ) {
-                Ok(place) => sync_file_system(place.as_fd())?,
-                Err(Errno::NOENT) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
-        Ok(())
+    /// Opens what lies where a directory was to be made.
+    fn open_directory_in_the_way(&self, path: &DriverPath) -> Result<OwnedFd> {
+        self.open_raw(path, super::DIRECTORY)
+            .map_err(|errno| match errno {
+                Errno::NOTDIR => {
+                    let why = "a value lies where a directory is needed";
+                    Error::with_source(ErrorKind::Invalid, NAME, path, why)
+                }
+                errno => errno_at(path, errno),
+            })
+    }
+
+    /// The paths at which a symbolic link is followed.
+    pub(super) fn followed(&self) -> &[DriverPath] {
+        &self.followed
+    }
+
+    /// Opens one of these, through whatever lies there.
+    pub(super) fn open_followed_place(&self, path: &DriverPath) -> Result<OwnedFd, Errno> {
+        let flags = super::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.root, path.as_str(), flags, Mode::empty())
     }
 
     /// Opens the root itself.
@@ -188,17 +217,6 @@ impl Tree {
             Mode::empty(),
         )
     }
-}
-
-#[cfg(target_os = "linux")]
-fn sync_file_system(place: BorrowedFd<'_>) -> Result<(), Errno> {
-    rustix::fs::syncfs(place)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn sync_file_system(_: BorrowedFd<'_>) -> Result<(), Errno> {
-    rustix::fs::sync();
-    Ok(())
 }
 
 /// Opens a followed place: its parents are plain, and only its own last component may be a link.
@@ -232,7 +250,7 @@ pub(super) fn errno_at(path: &DriverPath, errno: Errno) -> Error {
 fn beneath(base: BorrowedFd<'_>, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     use rustix::fs::ResolveFlags;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    loop {
+    for _ in 0..MOST_RETRIES {
         match rustix::fs::openat2(base, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
             // The kernel could not rule out a rename under its feet.
             Err(Errno::AGAIN | Errno::INTR) => {}
@@ -241,6 +259,7 @@ fn beneath(base: BorrowedFd<'_>, path: &str, flags: OFlags) -> Result<OwnedFd, E
             other => return other,
         }
     }
+    step_by_step(base, path, flags)
 }
 
 #[cfg(not(target_os = "linux"))]

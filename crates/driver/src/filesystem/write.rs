@@ -1,6 +1,7 @@
 //! Small values: a temporary file beside the target, then one rename.
 
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
@@ -14,35 +15,36 @@ use super::tree::errno_at;
 use super::verified::{self, Place, Version};
 use super::{Inner, NAME};
 
+/// How a file is written as a whole.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Whole {
+    pub(super) condition: Condition,
+    pub(super) verified: bool,
+    pub(super) durability: Durability,
+}
+
 impl Inner {
     /// Writes each value in order; see [`crate::Driver::put`].
     pub(super) fn put_all(&self, writes: &[Put], durability: Durability) -> Result<()> {
-        let bytes: usize = writes.iter().map(|write| write.bytes.len()).sum();
-        let journal = self.journal_for(durability, bytes as u64);
-        let (Some(journal), Some(first)) = (journal, writes.first()) else {
-            return writes
-                .iter()
-                .try_for_each(|write| self.put_now(write, durability));
+        let Some(first) = writes.first() else {
+            return Ok(());
         };
-        if let Some(refused) = self.first_refused(writes)? {
+        let bytes = bytes_of(writes);
+        if self.journal_for(durability, bytes).is_some()
+            && let Some(refused) = self.first_refused(writes)?
+        {
             self.put_all(&writes[..refused], durability)?;
-            return Err(Error::new(
-                ErrorKind::AlreadyExists,
-                NAME,
-                &writes[refused].path,
-            ));
+            let path = &writes[refused].path;
+            return Err(Error::new(ErrorKind::AlreadyExists, NAME, path));
         }
-        let promise = journal.promise(&first.path, operations(writes).collect())?;
-        self.put_promised(writes)?;
-        promise.keep();
+        let promised = self.promise(&first.path, durability, bytes, || {
+            operations(writes).collect()
+        })?;
+        for write in writes {
+            self.put_now(write, promised.durability)?;
+        }
+        promised.keep();
         Ok(())
-    }
-
-    /// Writes values that the journal has promised.
-    pub(super) fn put_promised(&self, writes: &[Put]) -> Result<()> {
-        writes
-            .iter()
-            .try_for_each(|write| self.put_now(write, Durability::Scratch))
     }
 
     /// Returns which of the writes finds something where nothing may be, before any is promised.
@@ -89,55 +91,51 @@ impl Inner {
         if write.condition == Condition::IfAbsent && exists(directory, path)? {
             return Err(Error::new(ErrorKind::AlreadyExists, NAME, path));
         }
+        let how = Whole {
+            condition: write.condition,
+            verified: write.verified,
+            durability,
+        };
+        self.write_whole(directory, path, how, |file| file.write_all(&write.bytes))
+    }
+
+    /// Writes a file beside `path` and moves it there when it is whole.
+    pub(super) fn write_whole(
+        &self,
+        directory: &OwnedFd,
+        path: &DriverPath,
+        how: Whole,
+        fill: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> Result<()> {
+        let io = |errno| errno_at(path, errno);
         let temporary = self.temporary_name(path);
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(directory, &temporary, flags, self.tree.file_mode)
-            .map_err(|errno| errno_at(path, errno))?;
-        let written = self
-            .fill(file, directory, write, durability)
-            .and_then(|()| {
-                self.rename_into_place(
-                    directory.as_fd(),
-                    &temporary,
-                    directory,
-                    path,
-                    write.condition,
-                )
-                .map_err(|errno| errno_at(path, errno))
-            });
+        let file = rustix::fs::openat(directory, &temporary, flags, self.tree.file_mode);
+        let mut file = File::from(file.map_err(io)?);
+        let written = (|| {
+            fill(&mut file).map_err(|error| Error::from_io(NAME, path, error))?;
+            if how.verified {
+                let stat = rustix::fs::fstat(&file).map_err(io)?;
+                let place = Place {
+                    directory: &|| directory.try_clone().ok(),
+                    name: path.name(),
+                };
+                // Without the record the next reader hashes once more, no worse.
+                verified::mark(file.as_fd(), place, Version::of(&stat)).ok();
+            }
+            if self.syncs(how.durability) {
+                self.sync_file(&file, path)?;
+            }
+            let source = directory.as_fd();
+            self.rename_into_place(source, &temporary, directory, path, how.condition)
+                .map_err(io)
+        })();
         if written.is_err() {
             // The first error is the one to tell; a temporary file that stays is hidden from listings.
             rustix::fs::unlinkat(directory, &temporary, AtFlags::empty()).ok();
         }
         written
-    }
-
-    fn fill(
-        &self,
-        file: OwnedFd,
-        directory: &OwnedFd,
-        write: &Put,
-        durability: Durability,
-    ) -> Result<()> {
-        let path = &write.path;
-        let mut file = std::fs::File::from(file);
-        file.write_all(&write.bytes)
-            .map_err(|error| Error::from_io(NAME, path, error))?;
-        if write.verified {
-            let stat = rustix::fs::fstat(&file).map_err(|errno| errno_at(path, errno))?;
-            let place = Place {
-                directory: &|| directory.try_clone().ok(),
-                name: path.name(),
-            };
-            // Without the record the next reader hashes once more, no worse.
-            verified::mark(file.as_fd(), place, Version::of(&stat)).ok();
-        }
-        if self.syncs(durability) {
-            rustix::fs::fdatasync(&file)
-                .map_err(|errno| Error::with_source(ErrorKind::Unsynced, NAME, path, errno))?;
-        }
-        Ok(())
     }
 
     /// Moves `from` (in `source`) to the last component of `path` (in `directory`).
@@ -156,8 +154,14 @@ impl Inner {
                 Err(Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) => {
                     let aside = self.temporary_name(path);
                     rustix::fs::renameat(directory, to, directory, &aside)
-                        .and_then(|()| rustix::fs::renameat(source, from, directory, to))
+                        .and_then(|()| {
+                            rustix::fs::renameat(source, from, directory, to).inspect_err(|_| {
+                                // Back with it; the first error is the one to tell.
+                                rustix::fs::renameat(directory, &aside, directory, to).ok();
+                            })
+                        })
                         .inspect(|()| {
+                            self.durable.forget(path);
                             // Nobody can see it any more; what stays of it is debris.
                             super::remove::remove_at(directory.as_fd(), &aside).ok();
                         })
@@ -180,6 +184,11 @@ impl Inner {
         let number = self.temporaries.fetch_add(1, Ordering::Relaxed);
         format!("{}.{}{number:08x}.tmp", &name[..cut], self.process)
     }
+}
+
+/// How many bytes they put.
+pub(super) fn bytes_of(writes: &[Put]) -> u64 {
+    writes.iter().map(|write| write.bytes.len() as u64).sum()
 }
 
 /// The journal's words for `writes`.
@@ -252,12 +261,42 @@ fn link_if_absent(
     to: &str,
 ) -> Result<(), Errno> {
     rustix::fs::linkat(source, from, directory, to, AtFlags::empty())?;
-    rustix::fs::unlinkat(source, from, AtFlags::empty())
+    if let Err(errno) = rustix::fs::unlinkat(source, from, AtFlags::empty()) {
+        // The value is in its place, and a second try would find it there.
+        tracing::debug!(%errno, from, to, "a value keeps its first name beside the one it was given");
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{is_temporary, is_temporary_of};
+    use std::os::fd::AsFd as _;
+
+    use rustix::fs::IFlags;
+
+    use super::{is_temporary, is_temporary_of, link_if_absent};
+
+    #[test]
+    fn a_value_that_keeps_its_first_name_is_in_its_place() {
+        let scratch = tempfile::tempdir().unwrap();
+        let [from, to] = ["from", "to"].map(|name| {
+            std::fs::create_dir(scratch.path().join(name)).unwrap();
+            std::fs::File::open(scratch.path().join(name)).unwrap()
+        });
+        std::fs::write(scratch.path().join("from/a"), "x").unwrap();
+        // Names can be added to such a directory, and not be taken away.
+        let append_only = rustix::fs::ioctl_getflags(&from)
+            .and_then(|flags| rustix::fs::ioctl_setflags(&from, flags | IFlags::APPEND));
+        if append_only.is_err() {
+            eprintln!("skipped: no directory can be made append-only here");
+            return;
+        }
+        let linked = link_if_absent(from.as_fd(), "a", to.as_fd(), "b");
+        let flags = rustix::fs::ioctl_getflags(&from).unwrap();
+        rustix::fs::ioctl_setflags(&from, flags - IFlags::APPEND).unwrap();
+        linked.unwrap();
+        assert!(scratch.path().join("to/b").exists());
+    }
 
     #[test]
     fn only_unfinished_writes_are_temporary() {

@@ -242,6 +242,28 @@ async fn the_journal_of_a_living_process_is_left_alone() {
 }
 
 #[tokio::test]
+async fn who_starts_while_another_goes_through_the_journal_waits() {
+    let place = Place::new();
+    let driver = place.open("first boot");
+    put(&driver, "a", "x").await;
+    drop(driver);
+    fs::remove_file(place.file("a")).unwrap();
+    // As the other one does.
+    let other = fs::File::open(place.file(JOURNAL)).unwrap();
+    other.lock().unwrap();
+    std::thread::scope(|scope| {
+        let (tell, told) = std::sync::mpsc::channel();
+        let place = &place;
+        scope.spawn(move || tell.send(place.open("second boot")).unwrap());
+        told.recv_timeout(Duration::from_millis(200)).unwrap_err();
+        assert!(!place.file("a").exists());
+        other.unlock().unwrap();
+        told.recv().unwrap();
+    });
+    assert!(place.file("a").exists());
+}
+
+#[tokio::test]
 async fn a_torn_end_of_a_segment_costs_only_what_was_never_answered() {
     let place = Place::new();
     let driver = place.open("first boot");
@@ -351,4 +373,18 @@ async fn what_could_not_be_put_right_and_was_deleted_since_stays_deleted() {
     let driver = place.open("second boot");
     assert_eq!(get(&driver, "blocked/tag").await, None);
     assert_eq!(place.segments(), 0);
+}
+
+#[tokio::test]
+async fn one_segment_that_cannot_be_read_does_not_stop_the_start() {
+    let place = Place::new();
+    let driver = place.open("first boot");
+    put(&driver, "a", "promised").await;
+    drop(driver);
+    fs::remove_file(place.file("a")).unwrap();
+    let unreadable = place.file(JOURNAL).join("0000000000000000.00000000");
+    std::os::unix::fs::symlink("nowhere", unreadable).unwrap();
+    let driver = place.open("second boot");
+    assert_eq!(get(&driver, "a").await.unwrap(), "promised");
+    assert_eq!(place.segments(), 1, "it is left alone");
 }

@@ -4,6 +4,7 @@
 
 mod conformance;
 mod faulty;
+mod filesystem;
 mod journal;
 mod observed;
 

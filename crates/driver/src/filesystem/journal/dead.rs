@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read as _;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::fs::{AtFlags, Dir, FlockOperation, OFlags};
@@ -10,7 +11,7 @@ use rustix::io::Errno;
 
 use crate::{DriverPath, Error, ErrorKind, Result};
 
-use super::super::tree::Tree;
+use super::super::tree::{Tree, errno_at};
 use super::super::write::is_temporary_of;
 use super::super::{DIRECTORY, Inner, NAME};
 use super::format::{Entry, Operation, parse};
@@ -21,6 +22,9 @@ const LIST_PAGE: usize = 1000;
 
 /// 60 s: nobody takes longer to write the header of a segment.
 const BEGINNING: Duration = Duration::from_secs(60);
+
+/// Hidden from listings, so that nobody takes it for a segment.
+const LOCK_FILE: &str = "lock.0000000000000000.tmp";
 
 /// A segment that nobody writes any more.
 pub(super) struct Dead {
@@ -40,9 +44,58 @@ impl Dead {
             || parse(&self.bytes).is_some_and(|parsed| parsed.boot != boot || boot.is_empty())
     }
 
+    /// Tells whose it is, and of bytes that are no entry. A power cut leaves some at the end that
+    /// were never promised; whether others follow that were, nobody can say.
+    pub(super) fn tell(&self) {
+        let Some(parsed) = parse(&self.bytes) else {
+            return;
+        };
+        let (segment, machine, boot) = (&self.path, parsed.machine, parsed.boot);
+        tracing::info!(%segment, machine, boot, "going through a segment of the journal");
+        if parsed.rest > 0 {
+            tracing::warn!(
+                %segment,
+                from = self.bytes.len() - parsed.rest,
+                bytes = parsed.rest,
+                "a segment of the journal is torn or damaged: what it holds from there is not replayed"
+            );
+        }
+    }
+
     /// The process that wrote it.
     pub(super) fn process(&self) -> &str {
         self.path.name().split('.').next().unwrap_or_default()
+    }
+}
+
+/// Locks the journal's directory; waits while another process has it. `None` when there is no such
+/// directory. The lock goes with the descriptor.
+pub(super) fn lock_directory(tree: &Tree, path: &DriverPath) -> Result<Option<OwnedFd>> {
+    let io = |errno| errno_at(path, errno);
+    let directory = match tree.open_at(path, DIRECTORY) {
+        Ok(directory) => directory,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    match flock(&directory) {
+        Ok(()) => return Ok(Some(directory)),
+        // NFS locks nothing that is not open for writing.
+        Err(Errno::BADF) => {}
+        Err(errno) => return Err(io(errno)),
+    }
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(&directory, LOCK_FILE, flags, tree.file_mode).map_err(io)?;
+    flock(&file).map_err(io)?;
+    Ok(Some(file))
+}
+
+fn flock(file: &OwnedFd) -> Result<(), Errno> {
+    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::AGAIN) => {
+            tracing::info!("waiting for another process to go through the journal");
+            rustix::io::retry_on_intr(|| rustix::fs::flock(file, FlockOperation::LockExclusive))
+        }
+        other => other,
     }
 }
 
@@ -80,6 +133,10 @@ pub(super) fn read_unless_held(
         Err(Errno::AGAIN) => return Ok(None),
         Err(errno) => return Err(Error::from_io(NAME, path, errno.into())),
     }
+    if !lies_at(&file, &inner.tree, path)? {
+        // Whoever held it has removed it, or called it suspect.
+        return Ok(None);
+    }
     let mut file = File::from(file);
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)
@@ -89,6 +146,17 @@ pub(super) fn read_unless_held(
         return Ok(None);
     }
     Ok(Some((file, bytes)))
+}
+
+fn lies_at(file: &OwnedFd, tree: &Tree, path: &DriverPath) -> Result<bool> {
+    let io = |errno| errno_at(path, errno);
+    let ours = rustix::fs::fstat(file).map_err(io)?;
+    let directory = tree.parent_of(path)?;
+    match rustix::fs::statat(&directory, path.name(), AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(there) => Ok((ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)),
+        Err(Errno::NOENT) => Ok(false),
+        Err(errno) => Err(io(errno)),
+    }
 }
 
 fn is_young(inner: &Inner, file: &File, path: &DriverPath) -> Result<bool> {

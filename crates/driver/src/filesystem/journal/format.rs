@@ -3,7 +3,7 @@
 //! ```text
 //! segment  = "WHARFJ01" entry(header) entry*
 //! entry    = u32 length of body, u32 CRC-32 of body, body
-//! header   = u16 length, machine, u16 length, boot
+//! header   = u16 length, machine, u16 length, boot     the boot decides; the machine is for people
 //! body     = 1, u64 number, u64 seconds since 1970, u32 nanoseconds, operation*
 //!          | 2, u64 number                      the record of this number is taken back
 //! operation = 1, u8 flags, u16 length, path, u32 length, bytes     put; flag 1: verified
@@ -19,7 +19,7 @@ use wharfinger_runtime::Host;
 
 const MAGIC: &[u8; 8] = b"WHARFJ01";
 /// 16 MiB: no entry is longer; a length beyond it is damage, not data.
-const LONGEST_ENTRY: usize = 16 * 1024 * 1024;
+pub(super) const LONGEST_ENTRY: usize = 16 * 1024 * 1024;
 
 /// One step of a promise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +96,15 @@ impl Entry<'_> {
     }
 }
 
+/// How long the entry of a promise becomes.
+pub(super) fn promise_bytes(operations: &[Operation<'_>]) -> usize {
+    let each = operations.iter().map(|operation| match operation {
+        Operation::Put { path, bytes, .. } => 1 + 1 + 2 + path.len() + 4 + bytes.len(),
+        Operation::Delete { path } => 1 + 2 + path.len(),
+    });
+    1 + 8 + 8 + 4 + each.sum::<usize>()
+}
+
 fn put_operation(body: &mut Vec<u8>, operation: &Operation<'_>) {
     match operation {
         Operation::Put {
@@ -137,6 +146,8 @@ pub(super) struct Parsed<'a> {
     pub(super) machine: &'a str,
     pub(super) boot: &'a str,
     pub(super) entries: Vec<Entry<'a>>,
+    /// How many bytes follow that are no entry.
+    pub(super) rest: usize,
 }
 
 /// Reads a segment as far as it goes; `None` when not even its header is whole.
@@ -145,13 +156,16 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Parsed<'_>> {
     let mut header = Cursor(rest.entry()?);
     let (machine, boot) = (header.text()?, header.text()?);
     let mut entries = Vec::new();
+    let mut left = rest.0.len();
     while let Some(entry) = rest.entry().and_then(parse_entry) {
         entries.push(entry);
+        left = rest.0.len();
     }
     Some(Parsed {
         machine,
         boot,
         entries,
+        rest: left,
     })
 }
 
@@ -278,9 +292,28 @@ mod tests {
             Parsed {
                 machine: "machine",
                 boot: "boot",
-                entries
+                entries,
+                rest: 0,
             }
         );
+    }
+
+    #[test]
+    fn what_is_no_entry_is_counted() {
+        let (mut bytes, _) = sample();
+        bytes.extend_from_slice(&[7; 100]);
+        assert_eq!(parse(&bytes).unwrap().rest, 100);
+    }
+
+    #[test]
+    fn the_length_of_a_promise_is_known_beforehand() {
+        let (_, entries) = sample();
+        let mut bytes = Vec::new();
+        entries[0].append_to(&mut bytes);
+        let Entry::Promise { operations, .. } = &entries[0] else {
+            panic!("it is one");
+        };
+        assert_eq!(promise_bytes(operations), bytes.len() - 8);
     }
 
     #[test]

@@ -5,9 +5,8 @@
 //! through them while it answers others. What it deletes meanwhile is noted among them: a promise
 //! that is left must not bring it back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::ops::Bound;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -15,12 +14,12 @@ use wharfinger_runtime::Runtime;
 
 use crate::{DriverPath, Result};
 
+use super::super::durable::below;
 use super::super::tree::Tree;
 use super::super::{Inner, random_name};
-use super::dead::Dead;
 use super::format::{Entry, Operation, header, parse};
 use super::lock;
-use super::segment::{SUSPECT, Segment, not_appended};
+use super::segment::{SUSPECT, Segment};
 
 /// The segments that this process leaves to the next.
 #[derive(Debug)]
@@ -35,14 +34,23 @@ pub(in crate::filesystem) struct Suspects {
 
 #[derive(Debug, Default)]
 struct Kept {
+    /// What this process has added.
     added: Option<Segment>,
-    /// The locks of the segments that stay as they are.
-    locks: Vec<File>,
     /// The number of the last promise that was added.
     number: u64,
-    /// What the segments promise, and nobody has deleted since.
-    promised: BTreeSet<String>,
+    /// The locks of segments that stay as they are.
+    locks: Vec<File>,
+    /// What segments promise that nobody has deleted since, by who keeps them.
+    promised: BTreeMap<u64, BTreeSet<String>>,
+    /// How many have kept segments here.
+    keepers: u64,
+    /// How many times it is not known what is promised, so that every delete has to be noted.
+    noting_all: u32,
 }
+
+/// Who keeps segments for a while; see [`Suspects::keep`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Keeper(u64);
 
 impl Suspects {
     pub(in crate::filesystem) fn new(inner: &Inner, directory: &DriverPath) -> Self {
@@ -60,7 +68,7 @@ impl Suspects {
     pub(super) fn add(&self, promises: &[(SystemTime, Operation<'_>)]) -> Result<()> {
         let mut kept = lock(&self.kept);
         self.append(&mut kept, promises)?;
-        kept.promised.extend(
+        kept.keep(
             promises
                 .iter()
                 .map(|(_, operation)| operation.path().into()),
@@ -68,29 +76,59 @@ impl Suspects {
         Ok(())
     }
 
-    /// Leaves a segment of a dead process as it is.
-    pub(super) fn keep(&self, dead: Dead) {
-        let mut kept = lock(&self.kept);
-        kept.promised.extend(paths(&dead.bytes));
-        kept.locks.push(dead.lock);
+    /// Has deletes noted of what `segments` promise, until it is released.
+    pub(super) fn keep<'a>(&self, segments: impl IntoIterator<Item = &'a [u8]>) -> Keeper {
+        lock(&self.kept).keep(segments.into_iter().flat_map(paths))
     }
 
-    /// Notes that `path` was deleted, if something that is promised lies there or below.
+    /// Forgets what was kept: its promises are durable in the tree, and its segments are gone.
+    pub(super) fn release(&self, Keeper(keeper): Keeper) {
+        let mut kept = lock(&self.kept);
+        kept.promised.remove(&keeper);
+        if kept.promised.is_empty() && kept.noting_all == 0 {
+            // Only notes are left, and nothing that they are about.
+            let removed = kept.added.take().map_or(Ok(()), |added| added.remove());
+            if let Err(error) = removed {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "notes are left in the journal that nobody needs");
+            }
+        }
+    }
+
+    /// Holds the lock of a segment until this process ends.
+    pub(super) fn hold(&self, lock_of: File) {
+        lock(&self.kept).locks.push(lock_of);
+    }
+
+    /// Notes every delete until [`Suspects::knows_all`]: there are segments of which it is not
+    /// known what they promise.
+    pub(super) fn note_all(&self) {
+        lock(&self.kept).noting_all += 1;
+    }
+
+    /// Ends what one call of [`Suspects::note_all`] has begun.
+    pub(super) fn knows_all(&self) {
+        lock(&self.kept).noting_all -= 1;
+    }
+
+    /// Notes that `path` was deleted, if a segment promises something there or below.
     pub(in crate::filesystem) fn note_deleted(&self, path: &DriverPath) -> Result<()> {
         let mut kept = lock(&self.kept);
-        let within: Vec<String> = within(&kept.promised, path.as_str())
-            .map(String::clone)
-            .collect();
-        if within.is_empty() {
+        let mut promised = kept.promised.values();
+        if kept.noting_all == 0
+            && !promised.any(|paths| within(paths, path.as_str()).next().is_some())
+        {
             return Ok(());
         }
         let delete = Operation::Delete {
             path: path.as_str(),
         };
-        let now = self.runtime.clock.now();
-        self.append(&mut kept, &[(now, delete)])?;
-        for path in &within {
-            kept.promised.remove(path);
+        self.append(&mut kept, &[(self.runtime.clock.now(), delete)])?;
+        for promised in kept.promised.values_mut() {
+            let deleted: Vec<String> = within(promised, path.as_str()).cloned().collect();
+            for path in &deleted {
+                promised.remove(path);
+            }
         }
         Ok(())
     }
@@ -114,9 +152,15 @@ impl Suspects {
                 &header(&self.runtime.host),
             )?),
         };
-        segment
-            .append(&bytes)
-            .map_err(|errno| not_appended(&self.path, errno))
+        segment.append(&bytes)
+    }
+}
+
+impl Kept {
+    fn keep(&mut self, paths: impl Iterator<Item = String>) -> Keeper {
+        self.keepers += 1;
+        self.promised.insert(self.keepers, paths.collect());
+        Keeper(self.keepers)
     }
 }
 
@@ -132,8 +176,5 @@ fn paths(segment: &[u8]) -> impl Iterator<Item = String> {
 
 /// The paths that are `path` or lie below it.
 fn within<'a>(paths: &'a BTreeSet<String>, path: &str) -> impl Iterator<Item = &'a String> {
-    // '0' follows '/'.
-    let (below, beyond) = (format!("{path}/"), format!("{path}0"));
-    let below = (Bound::Included(below), Bound::Excluded(beyond));
-    paths.get(path).into_iter().chain(paths.range(below))
+    paths.get(path).into_iter().chain(paths.range(below(path)))
 }

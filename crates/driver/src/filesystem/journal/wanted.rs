@@ -5,8 +5,10 @@ use std::time::SystemTime;
 
 use crate::DriverPath;
 
+use super::super::durable::below;
 use super::dead::Dead;
 use super::format::{Entry, Operation, parse};
+use super::segment::is_suspect;
 
 /// The last thing that was promised for a path.
 #[derive(Debug)]
@@ -15,7 +17,11 @@ pub(super) struct Wanted<'a> {
     /// What has to be done, if it is not.
     pub(super) last: Operation<'a>,
     pub(super) written: SystemTime,
-    /// Other values that were promised for the same path before.
+    /// Whether it may be missing. What a process has promised that died alone is in the tree.
+    pub(super) needs_a_look: bool,
+    /// Whether what the page cache shows of it need not be on the disk.
+    pub(super) suspect: bool,
+    /// Other values that were promised before for the same path, or below it.
     pub(super) earlier: Vec<&'a [u8]>,
 }
 
@@ -33,8 +39,15 @@ impl<'a> Wanted<'a> {
 }
 
 /// Goes through all promises in their order: those of one process as it numbered them, those of
-/// several by their time.
-pub(super) fn wanted(segments: &[Dead]) -> Vec<Wanted<'_>> {
+/// several by their time. When one segment of a process needs a look they all do: what is done
+/// again of one must not undo what the next has promised.
+pub(super) fn wanted(segments: &[Dead], needs_a_look: impl Fn(&Dead) -> bool) -> Vec<Wanted<'_>> {
+    let processes_of = |those: &dyn Fn(&Dead) -> bool| -> HashSet<&str> {
+        let segments = segments.iter().filter(|dead| those(dead));
+        segments.map(Dead::process).collect()
+    };
+    let looked_at = processes_of(&needs_a_look);
+    let suspect = processes_of(&|dead| is_suspect(&dead.path));
     let mut taken_back = HashSet::new();
     let mut promised: BTreeMap<&str, VecDeque<Promised<'_>>> = BTreeMap::new();
     // Segments come in the order of their names, those of one process in the order of its writing.
@@ -60,7 +73,7 @@ pub(super) fn wanted(segments: &[Dead]) -> Vec<Wanted<'_>> {
             }
         }
     }
-    let mut wanted = BTreeMap::new();
+    let mut wanted: BTreeMap<String, Wanted<'_>> = BTreeMap::new();
     while let Some((process, first)) = promised
         .iter()
         .filter_map(|(process, promised)| Some((*process, promised.front()?.written)))
@@ -68,8 +81,22 @@ pub(super) fn wanted(segments: &[Dead]) -> Vec<Wanted<'_>> {
         .and_then(|(process, _)| Some((process, promised.get_mut(process)?.pop_front()?)))
     {
         if !taken_back.contains(&(process, first.number)) {
-            for operation in first.operations {
-                want(&mut wanted, operation, first.written);
+            for last in first.operations {
+                // A path that cannot be one was never promised by this code.
+                let Ok(path) = last.path().parse() else {
+                    continue;
+                };
+                want(
+                    &mut wanted,
+                    Wanted {
+                        path,
+                        last,
+                        written: first.written,
+                        needs_a_look: looked_at.contains(process),
+                        suspect: suspect.contains(process),
+                        earlier: Vec::new(),
+                    },
+                );
             }
         }
     }
@@ -82,34 +109,25 @@ struct Promised<'a> {
     operations: Vec<Operation<'a>>,
 }
 
-fn want<'a>(
-    wanted: &mut BTreeMap<DriverPath, Wanted<'a>>,
-    last: Operation<'a>,
-    written: SystemTime,
-) {
-    // A path that cannot be one was never promised by this code.
-    let Ok(path) = last.path().parse::<DriverPath>() else {
-        return;
-    };
-    let before = wanted.remove(&path);
-    let mut earlier = Vec::new();
-    match last {
-        Operation::Put { bytes, .. } => {
-            if let Some(before) = before {
-                earlier = before.earlier;
-                if let Operation::Put { bytes, .. } = before.last {
-                    earlier.push(bytes);
-                }
-            }
-            earlier.retain(|earlier| *earlier != bytes);
+/// Adds what was promised next. It ends what was promised below its path, and takes over the values
+/// that may still lie there from before.
+fn want<'a>(wanted: &mut BTreeMap<String, Wanted<'a>>, mut next: Wanted<'a>) {
+    let path = next.path.as_str();
+    let below: Vec<String> = wanted
+        .range(below(path))
+        .map(|(key, _)| key.clone())
+        .collect();
+    let before = below.iter().filter_map(|key| wanted.remove(key));
+    let before: Vec<Wanted<'a>> = before.collect();
+    let before = before.into_iter().chain(wanted.remove(path));
+    for before in before {
+        next.earlier.extend(before.earlier);
+        if let Operation::Put { bytes, .. } = before.last {
+            next.earlier.push(bytes);
         }
-        Operation::Delete { .. } => wanted.retain(|other, _| !other.is_within(&path)),
     }
-    let as_wanted = Wanted {
-        path: path.clone(),
-        last,
-        written,
-        earlier,
-    };
-    wanted.insert(path, as_wanted);
+    if let Operation::Put { bytes, .. } = next.last {
+        next.earlier.retain(|earlier| *earlier != bytes);
+    }
+    wanted.insert(path.to_owned(), next);
 }
