@@ -3,6 +3,7 @@
 use http::header::LINK;
 use wharfinger_oci::{NextLink, Query, RepositoryName, Route, code};
 
+use crate::app::Call;
 use crate::error::Failure;
 use crate::response::Reply;
 
@@ -46,9 +47,15 @@ impl PageRequest {
 }
 
 /// Tells where the next page is, after the name `last` of a page of `limit`.
-pub(crate) fn with_next(reply: Reply, route: &Route, last: &str, limit: usize) -> Reply {
+pub(crate) fn with_next(
+    call: &Call,
+    reply: Reply,
+    route: &Route,
+    (last, limit): (&str, usize),
+) -> Reply {
+    let path = call.app.urls.path(route);
     let query = Query::new().with("last", last).with("n", limit.to_string());
-    let link = NextLink::new(format!("{route}?{query}"))
+    let link = NextLink::new(format!("{path}?{query}"))
         .expect("routes and queries are printed in visible ASCII without brackets");
     reply.text(LINK, link)
 }

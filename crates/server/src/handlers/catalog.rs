@@ -32,7 +32,7 @@ pub(crate) async fn list(
     .expect("names always serialize");
     let mut reply = Reply::new(StatusCode::OK).json(json);
     if let Some(last) = found.names.last().filter(|_| found.more) {
-        reply = with_next(reply, &Route::Catalog, last.as_str(), limit);
+        reply = with_next(call, reply, &Route::Catalog, (last.as_str(), limit));
     }
     Ok(reply.done())
 }

@@ -82,7 +82,7 @@ pub(crate) async fn push(
             name: name.clone(),
             reference: digest.into(),
         };
-        let location = owned.request.location(&route, None);
+        let location = owned.location(&route, None);
         Ok(Reply::new(StatusCode::CREATED)
             .header(LOCATION, location)
             .digest(&digest)

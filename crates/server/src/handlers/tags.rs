@@ -38,7 +38,13 @@ pub(crate) async fn list(call: &Call, granted: Granted<ListTags>) -> Result<Resp
         Some(limit) => {
             let reply = reply.json(whole(&name, &first.tags));
             let last = last.as_str();
-            Ok(with_next(reply, &Route::Tags { name: name.clone() }, last, limit).done())
+            Ok(with_next(
+                call,
+                reply,
+                &Route::Tags { name: name.clone() },
+                (last, limit),
+            )
+            .done())
         }
         None => Ok(reply.json_stream(all(repository, &first)).done()),
     }

@@ -67,9 +67,7 @@ fn session_reply(
         name: name.clone(),
         id: id.clone(),
     };
-    let location = call
-        .request
-        .location(&route, Some(Query::new().with(STATE, token)));
+    let location = call.location(&route, Some(Query::new().with(STATE, token)));
     Reply::new(status)
         .header(LOCATION, location)
         .upload(id, offset)
@@ -111,7 +109,7 @@ fn created(call: &Call, name: &RepositoryName, digest: &Digest) -> Response {
         name: name.clone(),
         digest: *digest,
     };
-    let location = call.request.location(&route, None);
+    let location = call.location(&route, None);
     Reply::new(StatusCode::CREATED)
         .header(LOCATION, location)
         .digest(digest)
