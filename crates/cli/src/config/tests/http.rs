@@ -97,7 +97,7 @@ fn headers_are_names_and_lists_of_values() {
     insta::assert_snapshot!(faults_of("  headers: {'X A': [b]}\n"), @"config.yml:4:12: `http.headers` holds `X A`, which is no name of a header");
     insta::assert_snapshot!(faults_of("  headers: {X-A: [\"b\\nc\"]}\n"), @r"config.yml:4:12: `http.headers.X-A` holds `b\nc`, which no header can carry");
     insta::assert_snapshot!(faults_of("  headers: {Content-Length: ['5']}\n"), @"config.yml:4:12: `http.headers` holds `Content-Length`, which only the server itself can set");
-    insta::assert_snapshot!(faults_of("  headers: {X-A: [[b]]}\n"), @"config.yml:4:12: `http.headers` takes a list of single values; it holds a list");
+    insta::assert_snapshot!(faults_of("  headers: {X-A: [[b]]}\n"), @"config.yml:4:12: `http.headers.X-A` takes a list of single values; it holds a list");
 }
 
 #[test]
