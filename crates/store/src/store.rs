@@ -12,6 +12,8 @@ use crate::catalog::{self, CatalogPage};
 use crate::error::Result;
 use crate::ingest::IngestContext;
 use crate::links::Links;
+use crate::manifests::ManifestRules;
+use crate::referrers::Referrers;
 use crate::repository::Repository;
 use crate::tag_locks::TagLocks;
 
@@ -22,8 +24,8 @@ pub struct StoreOptions {
     pub secret: Secret<Vec<u8>>,
     /// When bytes at rest are hashed again.
     pub verify: VerifyPolicy,
-    /// Whether manifests are taken whose content is not there.
-    pub sparse_manifests: bool,
+    /// What is asked of manifests.
+    pub manifest_rules: ManifestRules,
 }
 
 impl StoreOptions {
@@ -33,7 +35,7 @@ impl StoreOptions {
         Self {
             secret,
             verify: VerifyPolicy::default(),
-            sparse_manifests: false,
+            manifest_rules: ManifestRules::default(),
         }
     }
 }
@@ -53,7 +55,8 @@ pub(crate) struct Shared {
     pub(crate) cache: Option<Arc<dyn DescriptorCache>>,
     pub(crate) ingests: Arc<IngestContext>,
     pub(crate) tag_locks: TagLocks,
-    pub(crate) sparse_manifests: bool,
+    pub(crate) referrers: Referrers,
+    pub(crate) manifest_rules: ManifestRules,
 }
 
 impl Store {
@@ -81,7 +84,8 @@ impl Store {
                 cache,
                 ingests: Arc::new(ingests),
                 tag_locks: TagLocks::new(),
-                sparse_manifests: options.sparse_manifests,
+                referrers: Referrers::new(),
+                manifest_rules: options.manifest_rules,
             }),
         }
     }
