@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use wharfinger_auth::{Gate, Open};
 use wharfinger_driver::{Driver, DriverMetrics, Filesystem, FilesystemOptions, Memory, Observed};
 use wharfinger_runtime::{Runtime, Secret};
-use wharfinger_server::{Config, Endpoint, EventCounters, Limits, Pages, Parts, Server};
+use wharfinger_server::{Config, Endpoint, EventCounters, Limits, Parts, Server};
 use wharfinger_store::{DescriptorCache, MemoryDescriptorCache, Store, StoreOptions, VerifyPolicy};
 
 use crate::config::{CacheConfig, DriverConfig, Durability, ServeConfig, Verify};
@@ -77,7 +77,7 @@ async fn run(config: ServeConfig, runtime: Runtime, secret: Secret<Vec<u8>>) -> 
         Verify::Always => VerifyPolicy::Always,
         Verify::Never => VerifyPolicy::Never,
     };
-    options.manifest_rules.sparse = config.sparse_manifests;
+    options.manifest_rules = config.manifest_rules.clone();
     let store = Store::new(driver, cache, runtime.clone(), options);
 
     let mut limits = Limits::default();
@@ -88,7 +88,7 @@ async fn run(config: ServeConfig, runtime: Runtime, secret: Secret<Vec<u8>>) -> 
         secret,
         delete_enabled: config.storage.delete_enabled,
         drain_timeout: config.http.drain_timeout,
-        pages: Pages::default(),
+        pages: config.pages,
         limits,
     };
     let parts = Parts {

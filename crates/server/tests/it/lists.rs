@@ -76,14 +76,7 @@ fn numbers_of_pages_are_checked() {
     push(&fixture, &["a"], &["x"]);
     for path in ["/v2/a/tags/list", "/v2/_catalog"] {
         let huge = "18446744073709551616";
-        for n in [
-            "-1",
-            "abc",
-            huge,
-            "5%60",
-            "%205",
-            "%EF%BC%95",
-        ] {
+        for n in ["-1", "abc", huge, "5%60", "%205", "%EF%BC%95"] {
             let answer = fixture.get(&format!("{path}?n={n}"));
             assert_refused(&answer, 400, "PAGINATION_NUMBER_INVALID");
         }
