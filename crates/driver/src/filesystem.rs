@@ -295,6 +295,7 @@ impl Inner {
         verified::mark(file.as_fd(), place, version).map_err(|errno| errno_at(path, errno))
     }
 
+    /// See [`crate::Driver::settle`].
     fn settle(&self, path: &DriverPath) -> Result<()> {
         let file = self.tree.open_at(path, READ)?;
         if !self.sync {

@@ -62,9 +62,10 @@ impl Inner {
         if syncs {
             self.durable.sync_way_to(&self.tree, destination)?;
         }
-        self.put_all(&commit.then, promised.durability)?;
-        promised.keep();
-        Ok(())
+        if promised.promise.is_none() {
+            return self.put_all(&commit.then, promised.durability);
+        }
+        self.put_promised(promised, &[destination], &commit.then)
     }
 
     /// Promises a small value, with the writes that follow; a large one is synced as itself.
