@@ -107,6 +107,8 @@ impl Settling {
                 left.extend(wanted.promises());
             }
         }
+        // Their reader takes the promises of one process to be in the order of their times.
+        left.sort_by_key(|(written, _)| *written);
         if let Err(errno) = self.file_systems.sync() {
             // What was just written may be lost as well, and would be believed next time.
             self.call_suspect();

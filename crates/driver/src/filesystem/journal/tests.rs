@@ -1,6 +1,7 @@
 //! The journal where write-back fails, and over segments that no process of today writes.
 
 mod in_part;
+mod left;
 
 use std::fs;
 use std::os::fd::BorrowedFd;
@@ -98,6 +99,10 @@ impl Place {
     fn open_with(&self, runtime: Runtime) -> std::io::Result<Filesystem> {
         let mut options = FilesystemOptions::new(self.directory.path());
         options.journal = Some(path(JOURNAL));
+        self.open_as(options, runtime)
+    }
+
+    fn open_as(&self, options: FilesystemOptions, runtime: Runtime) -> std::io::Result<Filesystem> {
         let mut tree = Tree::open(&options.root, Vec::new())?;
         tree.write_back = Arc::clone(&self.faults) as Arc<dyn WriteBack>;
         Filesystem::open_in(tree, options, runtime)
