@@ -50,3 +50,17 @@ async fn a_delete_of_what_is_left_is_noted_also_where_nothing_is_synced() {
     drop(driver);
     assert_eq!(get(&open(), "tag").await, None);
 }
+
+#[tokio::test]
+async fn what_is_written_again_after_a_delete_that_was_noted_stays() {
+    let place = Place::new();
+    let driver = place.open("boot");
+    put(&driver, "tag", "the same").await;
+    place.faults.fail_file_system();
+    driver.close().await;
+    delete(&driver, "tag").await;
+    put(&driver, "tag", "the same").await;
+    drop(driver);
+    let driver = place.open("boot");
+    assert_eq!(get(&driver, "tag").await.unwrap(), "the same");
+}
