@@ -1,4 +1,4 @@
-//! What is done in part, or cannot be undone.
+//! What is done in part, and commits beside promises.
 
 use super::*;
 use crate::Commit;
@@ -55,4 +55,30 @@ async fn what_was_done_of_a_promise_and_cannot_be_synced_stays_promised() {
     fs::remove_file(place.file("value")).unwrap();
     let driver = place.open("second boot");
     assert_eq!(get(&driver, "a").await.unwrap(), "durable");
+}
+
+#[tokio::test]
+async fn a_large_value_that_was_written_before_a_promise_and_committed_after_it_stays() {
+    let place = Place::new();
+    let driver = place.open("first boot");
+    let staged = Target::Staged(path("upload/data"));
+    let mut ingest = driver.begin(&staged).await.unwrap();
+    let large = vec![b'x'; 200 * 1024];
+    ingest.append(vec![large.into()]).await.unwrap();
+    let appended = fs::metadata(place.file("upload/data")).unwrap();
+    let appended = appended.modified().unwrap();
+    until("the clock's tick has passed", || {
+        SystemTime::now() > appended + Duration::from_millis(30)
+    })
+    .await;
+    put(&driver, "value", "small").await;
+    let commit = Commit {
+        condition: Condition::Replace,
+        ..Commit::new(path("value"))
+    };
+    ingest.commit(commit).await.unwrap();
+    drop((driver, ingest));
+    let driver = place.open("second boot");
+    let found = driver.stat(&path("value")).await.unwrap();
+    assert_eq!(found.size_bytes, 200 * 1024);
 }
