@@ -2,6 +2,7 @@
 
 mod in_part;
 mod left;
+mod retiring;
 
 use std::fs;
 use std::os::fd::BorrowedFd;
