@@ -13,7 +13,8 @@
 //!
 //! Each process has its own segments. Whoever starts finds those that nobody holds any more
 //! ([`replay`]): when only their writer died, everything that was answered is in the tree and has
-//! but to be synced; when the machine did, what is missing or torn is done again.
+//! but to be synced; when the machine did, what is missing or torn is done again. Who lives looks
+//! after those that die beside it ([`others`]).
 //!
 //! When the tree cannot be synced, nothing more is promised, and segments stay as *suspect*
 //! ([`suspects`]): what they promise may be missing even while the machine runs.
@@ -22,6 +23,7 @@
 
 mod dead;
 mod format;
+mod others;
 mod repair;
 mod replay;
 mod retire;
@@ -46,6 +48,7 @@ use super::{Inner, NAME};
 
 use format::Entry;
 pub(super) use format::Operation;
+pub(super) use others::look_after_others;
 pub(super) use replay::settle_the_dead;
 use segment::Segment;
 pub(super) use suspects::Suspects;

@@ -2,6 +2,7 @@
 
 mod in_part;
 mod left;
+mod others;
 mod retiring;
 
 use std::fs;

@@ -61,6 +61,7 @@ async fn what_was_done_of_a_promise_and_cannot_be_synced_stays_promised() {
 async fn a_large_value_that_was_written_before_a_promise_and_committed_after_it_stays() {
     let place = Place::new();
     let driver = place.open("first boot");
+    let clock = Runtime::new(1).clock;
     let staged = Target::Staged(path("upload/data"));
     let mut ingest = driver.begin(&staged).await.unwrap();
     let large = vec![b'x'; 200 * 1024];
@@ -68,7 +69,7 @@ async fn a_large_value_that_was_written_before_a_promise_and_committed_after_it_
     let appended = fs::metadata(place.file("upload/data")).unwrap();
     let appended = appended.modified().unwrap();
     until("the clock's tick has passed", || {
-        SystemTime::now() > appended + Duration::from_millis(30)
+        clock.now() > appended + Duration::from_millis(30)
     })
     .await;
     put(&driver, "value", "small").await;
