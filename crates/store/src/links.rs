@@ -15,7 +15,7 @@ use crate::sources;
 
 /// 20 ms: a link that was written longer ago than two ticks of a file system's clock is not just
 /// being written.
-const YOUNG: Duration = Duration::from_millis(20);
+pub(crate) const YOUNG: Duration = Duration::from_millis(20);
 
 /// 2 ms: a hundred times as long as writing a link takes.
 const PAUSE: Duration = Duration::from_millis(2);

@@ -74,6 +74,7 @@ pub(crate) fn resolve(findings: &Findings, home: Option<&Path>) -> ServeConfig {
         verify: values.word("wharfinger.verify", &VERIFICATIONS),
         manifest_rules: findings.manifest_rules(),
         pages: findings.pages(),
+        catalog_rescan: values.duration("wharfinger.catalog.rescan"),
     }
 }
 

@@ -156,6 +156,8 @@ fn the_effective_settings_are_a_file_without_secrets() {
       verify: never
       manifests:
         sparse: true
+      catalog:
+        rescan: 1s
     validation:
       disabled: false
       manifests:
@@ -193,6 +195,8 @@ fn the_effective_settings_are_a_file_without_secrets() {
       verify: changed
       manifests:
         sparse: false
+      catalog:
+        rescan: 1s
     validation:
       disabled: false
       manifests:

@@ -26,6 +26,8 @@ pub(crate) struct ServeConfig {
     pub(crate) manifest_rules: ManifestRules,
     /// `catalog` and `tags`.
     pub(crate) pages: Pages,
+    /// `wharfinger.catalog.rescan`.
+    pub(crate) catalog_rescan: Duration,
 }
 
 /// What is written to the log, and how.
