@@ -77,8 +77,8 @@ async fn run(config: ServeConfig, runtime: Runtime, secret: Secret<Vec<u8>>) -> 
         Verify::Always => VerifyPolicy::Always,
         Verify::Never => VerifyPolicy::Never,
     };
-    options.catalog_rescan = config.catalog_rescan;
     options.manifest_rules = config.manifest_rules.clone();
+    options.catalog_rescan = config.catalog_rescan;
     let store = Store::new(driver, cache, runtime.clone(), options);
 
     let mut limits = Limits::default();
