@@ -158,7 +158,7 @@ fn the_effective_settings_are_a_file_without_secrets() {
       manifests:
         sparse: true
       catalog:
-        rescan: 1s
+        rescan: 0s
     validation:
       disabled: false
       manifests:
