@@ -85,7 +85,8 @@ async fn run(
         Verify::Always => VerifyPolicy::Always,
         Verify::Never => VerifyPolicy::Never,
     };
-    options.sparse_manifests = config.sparse_manifests;
+    options.manifest_rules = config.manifest_rules.clone();
+    options.catalog_rescan = config.catalog_rescan;
     let store = Store::new(driver, cache, runtime.clone(), options);
 
     let mut limits = Limits::default();
@@ -100,6 +101,7 @@ async fn run(
         secret,
         delete_enabled: config.storage.delete_enabled,
         drain_timeout: config.http.drain_timeout,
+        pages: config.pages,
         limits,
     };
     let parts = Parts {

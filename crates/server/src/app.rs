@@ -12,7 +12,7 @@ use wharfinger_oci::{CodeTable, Query, RepositoryName, Route};
 use wharfinger_runtime::Runtime;
 use wharfinger_store::{Repository, Store};
 
-use crate::config::{Config, Limits};
+use crate::config::{Config, Limits, Pages};
 use crate::error::Failure;
 use crate::event::{Event, EventAction, Events, Target};
 use crate::request::{RequestIds, RequestInfo};
@@ -33,6 +33,7 @@ pub(crate) struct App {
     pub(crate) urls: Urls,
     /// What every answer has besides its own headers.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) pages: Pages,
     pub(crate) limits: Limits,
     /// A permit for each byte of a body that is held whole in memory.
     pub(crate) body_memory: Arc<Semaphore>,
@@ -51,6 +52,7 @@ impl App {
             delete_enabled: config.delete_enabled,
             urls: config.urls.clone(),
             headers: config.headers.clone(),
+            pages: config.pages,
             body_memory: Arc::new(Semaphore::new(
                 config
                     .limits

@@ -1,6 +1,7 @@
 //! The store as a whole: one driver, what all repositories share, and the way to each of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use wharfinger_driver::Driver;
 use wharfinger_oci::RepositoryName;
@@ -12,6 +13,9 @@ use crate::catalog::{self, CatalogPage};
 use crate::error::Result;
 use crate::ingest::IngestContext;
 use crate::links::Links;
+use crate::manifests::ManifestRules;
+use crate::pages::{CatalogPages, TagPages};
+use crate::referrers::Referrers;
 use crate::repository::Repository;
 use crate::tag_locks::TagLocks;
 
@@ -22,9 +26,15 @@ pub struct StoreOptions {
     pub secret: Secret<Vec<u8>>,
     /// When bytes at rest are hashed again.
     pub verify: VerifyPolicy,
-    /// Whether manifests are taken whose content is not there.
-    pub sparse_manifests: bool,
+    /// What is asked of manifests.
+    pub manifest_rules: ManifestRules,
+    /// How late a repository may be listed that another process has made; with zero the tree is
+    /// walked each time.
+    pub catalog_rescan: Duration,
 }
+
+/// 1 s: a walk costs a look at each repository of a page.
+const CATALOG_RESCAN: Duration = Duration::from_secs(1);
 
 impl StoreOptions {
     /// The default behaviour with this secret.
@@ -33,7 +43,8 @@ impl StoreOptions {
         Self {
             secret,
             verify: VerifyPolicy::default(),
-            sparse_manifests: false,
+            manifest_rules: ManifestRules::default(),
+            catalog_rescan: CATALOG_RESCAN,
         }
     }
 }
@@ -53,7 +64,10 @@ pub(crate) struct Shared {
     pub(crate) cache: Option<Arc<dyn DescriptorCache>>,
     pub(crate) ingests: Arc<IngestContext>,
     pub(crate) tag_locks: TagLocks,
-    pub(crate) sparse_manifests: bool,
+    pub(crate) referrers: Referrers,
+    pub(crate) manifest_rules: ManifestRules,
+    pub(crate) tag_pages: TagPages,
+    pub(crate) catalog_pages: CatalogPages,
 }
 
 impl Store {
@@ -69,6 +83,8 @@ impl Store {
             driver: Arc::clone(&driver),
             clock: Arc::clone(&runtime.clock),
         };
+        let tag_pages = TagPages::new(Arc::clone(&runtime.clock));
+        let catalog_pages = CatalogPages::new(options.catalog_rescan, Arc::clone(&runtime.clock));
         let sizes = cache.clone();
         let blobs = Blobs::new(Arc::clone(&driver), sizes, options.verify, runtime.clone());
         let ingests =
@@ -81,7 +97,10 @@ impl Store {
                 cache,
                 ingests: Arc::new(ingests),
                 tag_locks: TagLocks::new(),
-                sparse_manifests: options.sparse_manifests,
+                referrers: Referrers::new(),
+                manifest_rules: options.manifest_rules,
+                tag_pages,
+                catalog_pages,
             }),
         }
     }
@@ -96,7 +115,14 @@ impl Store {
     ///
     /// # Errors
     /// Fails when the storage does.
-    pub async fn catalog(&self, after: Option<&str>, limit: usize) -> Result<CatalogPage> {
-        catalog::page(&self.shared.driver, after, limit).await
+    pub async fn catalog(&self, after: Option<&str>, limit: usize) -> Result<Arc<CatalogPage>> {
+        let pages = &self.shared.catalog_pages;
+        if let Some(page) = pages.get(after, limit) {
+            return Ok(page);
+        }
+        let begun = pages.begin();
+        let page = Arc::new(catalog::page(&self.shared.driver, after, limit).await?);
+        pages.keep((after, limit), begun, &page);
+        Ok(page)
     }
 }

@@ -17,6 +17,7 @@ use super::keys::{KEYS, MIN_THREADS, VERSION};
 use super::scalar::{self, DurationFault};
 use super::schema::{Kind, Row, Status, children, find, find_old, join, meant, nearest};
 use super::tree::{Content, Entry, Node, Scalar, parse};
+use super::validation;
 
 /// The value of a key, of the type that its row asks for.
 #[derive(Debug, Clone)]
@@ -32,6 +33,9 @@ pub(crate) enum Value {
     Headers(Vec<(HeaderName, HeaderValue)>),
     Url(BaseUrl),
     Prefix(Prefix),
+    Patterns(Vec<String>),
+    /// Architecture and operating system of each.
+    Platforms(Vec<(String, String)>),
 }
 
 /// What was found: a value for each key that has one, given or by default.
@@ -81,6 +85,7 @@ pub(crate) fn check(root: &Node) -> Findings {
     findings.section("", root);
     findings.require_version(root);
     findings.require_one_driver(root);
+    findings.check_validation();
     findings.fill_in_defaults();
     findings.check_http(root);
     findings
@@ -256,6 +261,8 @@ fn read(row: &Row, node: &Node) -> Result<Value, String> {
         }
         Kind::List => return shapes::list(name, node).map(Value::List),
         Kind::Headers => return shapes::headers(name, node).map(Value::Headers),
+        Kind::Patterns => return validation::patterns(name, node),
+        Kind::Platforms => return validation::platforms(name, node),
         _ => {}
     }
     let Content::Scalar(scalar) = &node.content else {
@@ -267,9 +274,13 @@ fn read(row: &Row, node: &Node) -> Result<Value, String> {
     let text = &scalar.text;
     let not = |expected: &str| format!("`{name}` must be {expected}, not {}", shown(scalar));
     match row.kind {
-        Kind::Section | Kind::Driver | Kind::Fields | Kind::List | Kind::Headers => {
-            Err(not("a section"))
-        }
+        Kind::Section
+        | Kind::Driver
+        | Kind::Fields
+        | Kind::List
+        | Kind::Headers
+        | Kind::Patterns
+        | Kind::Platforms => Err(not("a section")),
         Kind::Version if text == VERSION => Ok(Value::Text(text.clone())),
         Kind::Version => Err(not(&format!("`{VERSION}`"))),
         Kind::Text | Kind::Address if text.is_empty() => Err(format!("`{name}` must not be empty")),

@@ -98,6 +98,8 @@ fn takes(row: &Row) -> String {
         Kind::Headers => "map of lists".to_owned(),
         Kind::Url => "URL".to_owned(),
         Kind::Prefix => "path".to_owned(),
+        Kind::Patterns => "list of regular expressions".to_owned(),
+        Kind::Platforms => "list of `{architecture, os}`".to_owned(),
     }
 }
 

@@ -54,6 +54,10 @@ pub(crate) enum Kind {
     Url,
     /// A path that begins with `/`.
     Prefix,
+    /// A list of regular expressions.
+    Patterns,
+    /// A list of platforms.
+    Platforms,
 }
 
 /// Whether a key may be used.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use wharfinger_runtime::Secret;
-use wharfinger_server::{Tls, Urls};
+use wharfinger_server::{Pages, Tls, Urls};
+use wharfinger_store::ManifestRules;
 
 use super::address::ListenAddress;
 
@@ -23,8 +24,12 @@ pub(crate) struct ServeConfig {
     pub(crate) durability: Durability,
     /// `wharfinger.verify`.
     pub(crate) verify: Verify,
-    /// `wharfinger.manifests.sparse`.
-    pub(crate) sparse_manifests: bool,
+    /// `validation`, and `wharfinger.manifests`.
+    pub(crate) manifest_rules: ManifestRules,
+    /// `catalog` and `tags`.
+    pub(crate) pages: Pages,
+    /// `wharfinger.catalog.rescan`.
+    pub(crate) catalog_rescan: Duration,
 }
 
 /// What is written to the log, and how.
