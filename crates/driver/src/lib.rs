@@ -49,5 +49,5 @@ pub use filesystem::{Filesystem, FilesystemOptions};
 pub use ingest::{Checkpoint, Commit, Ingest, Resume, Target};
 pub use memory::{Memory, MemoryOptions};
 pub use method::Method;
-pub use observed::{DriverMetrics, MethodMetrics, Observed};
+pub use observed::{DURATION_BOUNDS, DriverMetrics, MethodMetrics, Observed};
 pub use path::{DriverPath, PathError};

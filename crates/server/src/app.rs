@@ -14,6 +14,8 @@ use wharfinger_store::{Repository, Store};
 use crate::config::{Config, Limits};
 use crate::error::Failure;
 use crate::event::{Event, EventAction, Events, Target};
+use crate::health::Health;
+use crate::metrics::{Handler, HttpMetrics};
 use crate::request::{RequestIds, RequestInfo};
 use crate::server::Parts;
 use crate::upload_token::UploadTokens;
@@ -31,6 +33,8 @@ pub(crate) struct App {
     pub(crate) limits: Limits,
     /// A permit for each byte of a body that is held whole in memory.
     pub(crate) body_memory: Arc<Semaphore>,
+    pub(crate) metrics: Arc<HttpMetrics>,
+    pub(crate) health: Arc<Health>,
     events: Events,
 }
 
@@ -51,6 +55,8 @@ impl App {
                     .min(Semaphore::MAX_PERMITS),
             )),
             limits: config.limits.clone(),
+            metrics: parts.metrics,
+            health: parts.health,
             events: Events::new(parts.events),
         }
     }
@@ -67,6 +73,12 @@ impl Call {
     /// Returns a repository, whether it exists or not.
     pub(crate) fn repository(&self, name: &RepositoryName) -> Repository {
         self.app.store.repository(name)
+    }
+
+    /// Counts the request under what it asks for, from now on.
+    pub(crate) fn begin(&self, handler: Handler) {
+        self.request.note_handler(handler);
+        self.app.metrics.began(handler);
     }
 
     /// Runs something to its end in a task of its own, also when the client goes away.

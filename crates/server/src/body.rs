@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -45,6 +45,8 @@ pub(crate) struct BodyEnd(Arc<EndFlags>);
 struct EndFlags {
     reached: AtomicBool,
     gone: AtomicBool,
+    /// How much has come so far.
+    received_bytes: AtomicU64,
 }
 
 impl BodyEnd {
@@ -56,6 +58,11 @@ impl BodyEnd {
     /// Tells whether the client left within the body, and so waits for no answer.
     pub(crate) fn client_gone(&self) -> bool {
         self.0.gone.load(Ordering::Acquire)
+    }
+
+    /// Returns how much of the body was read.
+    pub(crate) fn received_bytes(&self) -> u64 {
+        self.0.received_bytes.load(Ordering::Relaxed)
     }
 
     fn reach(&self) {
@@ -149,6 +156,8 @@ impl RequestBody {
                 && !data.is_empty()
             {
                 self.pace.received_bytes += data.len() as u64;
+                let received = &self.end.0.received_bytes;
+                received.store(self.pace.received_bytes, Ordering::Relaxed);
                 return Ok(Some(unpinned(data)));
             }
         }

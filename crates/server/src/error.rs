@@ -39,6 +39,7 @@ use wharfinger_oci::{
 use wharfinger_store::{self as store, ErrorKind};
 
 use crate::body::{CollectError, Cut};
+use crate::request::RequestId;
 use crate::response::{Reply, Response};
 use crate::upload_token::TokenError;
 
@@ -108,6 +109,10 @@ const RETRY_FULL_SECONDS: u16 = 30;
 
 /// After 5 s: long enough for a restart, short enough for a client that waits.
 const RETRY_UNAVAILABLE_SECONDS: u16 = 5;
+
+/// The identifier of the first error, which goes with an answer to where it is counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FailureCode(pub(crate) &'static str);
 
 /// A request that failed: the answer, and what is only for the log.
 #[derive(Debug)]
@@ -193,6 +198,22 @@ impl Failure {
         }
     }
 
+    /// Names the request to whoever has to look for it in the log: in the errors that are not the
+    /// client's and have nothing else to say.
+    pub(crate) fn in_request(mut self, id: &RequestId) -> Self {
+        let named = self.errors.iter().cloned().map(|error| {
+            if error.code.status.is_server_error() && error.detail.is_none() {
+                error.with_detail(serde_json::json!({ "request_id": id.as_str() }))
+            } else {
+                error
+            }
+        });
+        if let Some(errors) = Errors::from_vec(named.collect()) {
+            self.errors = errors;
+        }
+        self
+    }
+
     /// Makes the answer, with the status that `codes` has for it, and writes the log line unless that
     /// was done.
     pub(crate) fn into_response(self, codes: &CodeTable) -> Response {
@@ -205,10 +226,14 @@ impl Failure {
             return Reply::errors(&Errors::from(unknown), unknown.status).done();
         };
         let reply = Reply::errors(&self.errors, status);
-        self.headers
+        let mut response = self
+            .headers
             .into_iter()
             .fold(reply, |reply, (name, value)| reply.header(name, value))
-            .done()
+            .done();
+        let id = self.errors.first().code.id;
+        response.extensions_mut().insert(FailureCode(id));
+        response
     }
 }
 

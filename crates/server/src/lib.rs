@@ -15,7 +15,7 @@
 //! use wharfinger_auth::{Gate, Open};
 //! use wharfinger_driver::Memory;
 //! use wharfinger_runtime::{Runtime, Secret};
-//! use wharfinger_server::{Config, Parts, Server};
+//! use wharfinger_server::{Config, Health, HttpMetrics, Parts, Server};
 //! use wharfinger_store::{Store, StoreOptions};
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
@@ -27,7 +27,10 @@
 //! let config = Config::new(([127, 0, 0, 1], 0).into(), secret);
 //! let gate = Gate::new(Arc::new(Open));
 //! let codes = wharfinger_server::codes();
-//! let parts = Parts { store, gate, runtime: runtime.clone(), codes, events: Vec::new() };
+//! let metrics = Arc::new(HttpMetrics::new(&codes));
+//! let health = Arc::new(Health::new());
+//! let events = Vec::new();
+//! let parts = Parts { store, gate, runtime: runtime.clone(), codes, events, metrics, health };
 //! let server = Server::bind(config, parts).await?;
 //! assert_ne!(server.local_addrs()[0].port(), 0);
 //!
@@ -45,10 +48,13 @@ mod app;
 mod body;
 mod conditional;
 mod config;
+mod debug;
 mod error;
 mod event;
 mod handlers;
+mod health;
 mod listener;
+mod metrics;
 mod page;
 mod request;
 mod response;
@@ -64,9 +70,14 @@ pub use crate::config::{
     DEFAULT_MANIFEST_MEMORY_BYTES, DEFAULT_MAX_CONNECTIONS, DEFAULT_MIN_BODY_RATE,
     DEFAULT_REFUSED_BODY_TIMEOUT, DEFAULT_WRITE_IDLE_TIMEOUT, Endpoint, Limits,
 };
+pub use crate::debug::{Debug, is_local};
 pub use crate::error::{
     BODY_TIMEOUT, MANIFEST_TOO_LARGE, QUERY_INVALID, STORAGE_FULL, TARGET_TOO_LONG, codes,
 };
 pub use crate::event::{Event, EventAction, EventCounters, EventSink, Target};
+pub use crate::health::{
+    Check, CheckKind, DEFAULT_CHECK_TIMEOUT, Disk, Health, Readiness, Space, Web, WebError,
+};
+pub use crate::metrics::{HttpMetrics, JournalCounts, JournalSource, Metrics, Sources};
 pub use crate::request::{RequestId, RequestInfo};
 pub use crate::server::{Error, ErrorKind, Parts, Server};

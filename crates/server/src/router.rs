@@ -28,6 +28,7 @@ use wharfinger_auth::action::{
 use wharfinger_oci::{Query, Reference, RepositoryName, Route, RouteError, code};
 
 use crate::error::Failure;
+use crate::metrics::Handler;
 
 /// What a request asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,6 +49,27 @@ pub(crate) enum Action {
     WriteUpload(WriteUpload),
     FinishUpload(FinishUpload),
     CancelUpload(CancelUpload),
+}
+
+impl Action {
+    /// Returns what it is counted under.
+    pub(crate) fn handler(&self) -> Handler {
+        match self {
+            Self::Front | Self::Ping(_) => Handler::Base,
+            Self::ListRepositories(_) => Handler::Catalog,
+            Self::ListTags(_) => Handler::Tags,
+            Self::PullManifest(_)
+            | Self::PushManifest(_)
+            | Self::DeleteManifest(_)
+            | Self::DeleteTag(_) => Handler::Manifest,
+            Self::PullBlob(_) | Self::DeleteBlob(_) => Handler::Blob,
+            Self::StartUpload(_) => Handler::BlobUpload,
+            Self::ReadUpload(_)
+            | Self::WriteUpload(_)
+            | Self::FinishUpload(_)
+            | Self::CancelUpload(_) => Handler::BlobUploadChunk,
+        }
+    }
 }
 
 /// Finds out what a request asks for.

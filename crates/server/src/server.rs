@@ -15,7 +15,9 @@ use wharfinger_store::Store;
 use crate::app::App;
 use crate::config::{Config, Endpoint};
 use crate::event::EventSink;
+use crate::health::Health;
 use crate::listener::{Connections, accept};
+use crate::metrics::HttpMetrics;
 
 /// What the server is made of.
 #[derive(Debug)]
@@ -30,6 +32,10 @@ pub struct Parts {
     pub codes: CodeTable,
     /// Who wants to hear of events, in this order.
     pub events: Vec<Arc<dyn EventSink>>,
+    /// Where requests and connections are counted.
+    pub metrics: Arc<HttpMetrics>,
+    /// Whether requests are answered at all.
+    pub health: Arc<Health>,
 }
 
 /// A server that listens and does not yet answer.
@@ -98,6 +104,8 @@ impl Server {
             });
         }
         shutdown.await;
+        // Whoever spreads requests over nodes hears of it first.
+        self.app.health.drain();
         tracing::info!(timeout = ?self.config.drain_timeout, "letting requests end");
         drop(stop_on_drop);
         connections.drain(self.config.drain_timeout).await;

@@ -13,7 +13,7 @@ use http::{HeaderValue, Request};
 use hyper::body::Incoming;
 use tracing::Instrument as _;
 use wharfinger_auth::Principal;
-use wharfinger_oci::{CodeTable, Query, code};
+use wharfinger_oci::{Query, code};
 
 use crate::access_log::{self, LoggedBody};
 use crate::app::{App, Call};
@@ -21,7 +21,8 @@ use crate::body::RequestBody;
 use crate::error::{Failure, TARGET_TOO_LONG};
 use crate::handlers;
 use crate::listener::UnderWay;
-use crate::request::RequestInfo;
+use crate::metrics::Handler;
+use crate::request::{REQUEST_ID, RequestInfo};
 use crate::response::Response;
 use crate::router::{Action, route};
 
@@ -36,15 +37,14 @@ pub(crate) fn serve(
     request: Request<Incoming>,
     under_way: UnderWay,
 ) -> impl Future<Output = Result<http::Response<LoggedBody>, Infallible>> + Send {
-    let clock = Arc::clone(&app.runtime.clock);
     let (parts, incoming) = request.into_parts();
-    let mut request = RequestInfo::new(&app.ids, peer, parts, clock.monotonic());
+    let mut request = RequestInfo::new(&app.ids, peer, parts, app.runtime.clock.monotonic());
     let query = Query::parse(request.raw_query());
     let query = query.map(|query| request.set_query(query));
     // At the level of errors, so that every line tells which request it belongs to.
     let span = tracing::error_span!(
         "request",
-        id = %request.id(),
+        id = request.id().as_str(),
         method = %request.method(),
         path = access_log::excerpt(request.path()),
         %peer,
@@ -55,14 +55,18 @@ pub(crate) fn serve(
         app,
         request: Arc::new(request),
     };
-    let line = access_log::Line::new(Arc::clone(&call.request), clock, span.clone());
+    let line = access_log::Line::new(call.clone(), end.clone(), span.clone());
     async move {
         let answer = async {
             let answer = match query {
+                _ if call.app.health.failing().is_some() => Err(fail_after(unfit(), body).await),
                 Ok(()) => dispatch(&call, body).await,
                 Err(error) => Err(fail_after(error, body).await),
             };
-            answer.unwrap_or_else(|failure| failure.into_response(&call.app.codes))
+            answer.unwrap_or_else(|failure| {
+                let failure = failure.in_request(call.request.id());
+                failure.into_response(&call.app.codes)
+            })
         };
         let answer = AssertUnwindSafe(answer)
             .catch_unwind()
@@ -70,15 +74,17 @@ pub(crate) fn serve(
             .await;
         let mut response = match answer {
             Ok(response) => response,
-            Err(panic) => span.in_scope(|| panicked(&*panic, &call.app.codes)),
+            Err(panic) => span.in_scope(|| panicked(&*panic, &call)),
         };
+        let id = call.request.id().header();
+        response.headers_mut().insert(REQUEST_ID, id);
         if !end.reached() {
             // What is left of the body would be taken for the next request.
             response
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        Ok(line.answered(response, &end, under_way))
+        Ok(line.answered(response, under_way))
     }
 }
 
@@ -90,8 +96,14 @@ async fn dispatch(call: &Call, body: RequestBody) -> Result<Response, Failure> {
         return Err(fail_after(too_long, body).await);
     }
     match route(request.method(), request.path(), request.query()) {
-        Ok(action) => perform(call, action, body).await,
-        Err(failure) => Err(fail_after(failure, body).await),
+        Ok(action) => {
+            call.begin(action.handler());
+            perform(call, action, body).await
+        }
+        Err(failure) => {
+            call.begin(Handler::meant(request.path()));
+            Err(fail_after(failure, body).await)
+        }
     }
 }
 
@@ -143,12 +155,19 @@ async fn fail_after(failure: impl Into<Failure>, mut body: RequestBody) -> Failu
     failure.into()
 }
 
-fn panicked(panic: &(dyn Any + Send), codes: &CodeTable) -> Response {
+/// What every request gets while a health check fails: the words of Distribution.
+fn unfit() -> Failure {
+    let why = "health check failed: please see /debug/health";
+    Failure::because(&code::UNAVAILABLE, why)
+}
+
+fn panicked(panic: &(dyn Any + Send), call: &Call) -> Response {
     let message = panic
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("(no message)");
     tracing::error!(message, "a handler panicked");
-    Failure::new(&code::UNKNOWN).into_response(codes)
+    let failure = Failure::new(&code::UNKNOWN).in_request(call.request.id());
+    failure.into_response(&call.app.codes)
 }

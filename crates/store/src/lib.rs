@@ -43,7 +43,9 @@ mod tag_locks;
 mod tags;
 
 pub use blobs::VerifyPolicy;
-pub use cache::{CachedDescriptor, DescriptorCache, MemoryDescriptorCache};
+pub use cache::{
+    CacheCounters, CachedDescriptor, CountedDescriptorCache, DescriptorCache, MemoryDescriptorCache,
+};
 pub use catalog::CatalogPage;
 pub use error::{Error, ErrorKind, Result};
 pub use ingest::{Committed, Expected, IngestSet, IngestStatus, IngestWriter, Purpose};
