@@ -11,11 +11,17 @@ use tokio::signal::unix::{SignalKind, signal};
 use wharfinger_auth::{Gate, Open};
 use wharfinger_driver::{Driver, DriverMetrics, Filesystem, FilesystemOptions, Memory, Observed};
 use wharfinger_runtime::{Runtime, Secret};
-use wharfinger_server::{Config, Endpoint, EventCounters, Limits, Parts, Server};
-use wharfinger_store::{DescriptorCache, MemoryDescriptorCache, Store, StoreOptions, VerifyPolicy};
+use wharfinger_server::{
+    Config, Disk, Endpoint, EventCounters, Health, HttpMetrics, Parts, Server,
+};
+use wharfinger_store::{
+    CacheCounters, CountedDescriptorCache, DescriptorCache, MemoryDescriptorCache, Store,
+    StoreOptions, VerifyPolicy,
+};
 
 use crate::config::{CacheConfig, DriverConfig, Durability, ServeConfig, Verify};
-use crate::descriptors;
+use crate::limits;
+use crate::operation::{self, Shown};
 
 /// 16 calls at once: enough to keep any disk busy, and each thread costs a megabyte or two.
 /// `maxthreads` of a file may only make it fewer.
@@ -31,12 +37,18 @@ const THREAD_KEEP_ALIVE: Duration = Duration::from_secs(2);
 /// a large upload again may take minutes, and any process can do it over.
 const LAST_TASKS_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// 10 s: as long as a disk that works needs for what is left to sync.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Runs the registry that `config` describes, until a signal ends it.
 ///
 /// # Errors
 /// Fails if the secret can be neither read nor made, the storage cannot be opened, or the address
 /// cannot be had.
-pub(crate) fn serve(config: ServeConfig) -> anyhow::Result<()> {
+pub(crate) fn serve(
+    config: ServeConfig,
+    reload: impl FnMut() -> anyhow::Result<()> + Send + 'static,
+) -> anyhow::Result<()> {
     let threads = match &config.storage.driver {
         DriverConfig::Filesystem { max_threads, .. } => (*max_threads).min(MOST_THREADS),
         DriverConfig::Memory => MOST_THREADS,
@@ -55,22 +67,28 @@ pub(crate) fn serve(config: ServeConfig) -> anyhow::Result<()> {
         .context("cannot start the threads")?;
     // This comes first: it makes ./wharfinger-data, for its owner alone.
     let secret = config.http.secret.obtain(&*runtime.entropy)?;
-    let result = home.block_on(run(config, runtime, secret));
+    let result = home.block_on(run(config, runtime, secret, reload));
     // Whoever is still in a blocking call after all the waiting is not waited for.
     home.shutdown_background();
     result
 }
 
-async fn run(config: ServeConfig, runtime: Runtime, secret: Secret<Vec<u8>>) -> anyhow::Result<()> {
+async fn run(
+    config: ServeConfig,
+    runtime: Runtime,
+    secret: Secret<Vec<u8>>,
+    reload: impl FnMut() -> anyhow::Result<()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let started = runtime.clock.now();
     let signals = Signals::install()?;
-    let (driver, filesystem) = driver(&config, &runtime)?;
-    let cache = config
-        .storage
-        .cache
-        .as_ref()
-        .map(|CacheConfig { entries }| {
-            Arc::new(MemoryDescriptorCache::new(*entries as u64)) as Arc<dyn DescriptorCache>
-        });
+    reload_on_hangup(&runtime, reload)?;
+    let Storage {
+        driver,
+        filesystem,
+        metrics: driver_metrics,
+        disk,
+    } = storage(&config, &runtime)?;
+    let (cache, cache_counters) = cache(&config.storage.cache, &*driver);
     let mut options = StoreOptions::new(secret.clone());
     options.verify = match config.verify {
         Verify::Changed => VerifyPolicy::Changed,
@@ -78,24 +96,42 @@ async fn run(config: ServeConfig, runtime: Runtime, secret: Secret<Vec<u8>>) -> 
         Verify::Never => VerifyPolicy::Never,
     };
     options.sparse_manifests = config.sparse_manifests;
-    let store = Store::new(driver, cache, runtime.clone(), options);
+    let store = Store::new(Arc::clone(&driver), cache, runtime.clone(), options);
 
-    let mut limits = Limits::default();
-    limits.max_connections = descriptors::enough_for(limits.max_connections);
     let candidates = config.http.addr.candidates()?;
     let server = Config {
         endpoints: vec![Endpoint { candidates }],
         secret,
         delete_enabled: config.storage.delete_enabled,
         drain_timeout: config.http.drain_timeout,
-        limits,
+        limits: limits::limits(&config.limits),
     };
+    let codes = wharfinger_server::codes();
+    let (health, metrics) = (Arc::new(Health::new()), Arc::new(HttpMetrics::new(&codes)));
+    let events = Arc::new(EventCounters::new());
+    operation::watch(config.health, &health, &driver, &runtime);
+    if let Some(debug) = &config.http.debug {
+        let shown = Shown {
+            http: Arc::clone(&metrics),
+            events: Arc::clone(&events),
+            health: Arc::clone(&health),
+            driver,
+            driver_metrics,
+            journal: None,
+            cache: cache_counters,
+            disk,
+            started,
+        };
+        operation::show(debug, shown, &runtime).await?;
+    }
     let parts = Parts {
         store,
         gate: Gate::new(Arc::new(Open)),
         runtime: runtime.clone(),
-        codes: wharfinger_server::codes(),
-        events: vec![Arc::new(EventCounters::default())],
+        codes,
+        events: vec![events],
+        metrics,
+        health,
     };
     let server = Server::bind(server, parts).await?;
     for address in server.local_addrs() {
@@ -113,8 +149,7 @@ async fn run(config: ServeConfig, runtime: Runtime, secret: Secret<Vec<u8>>) -> 
             return;
         }
         if let Some(filesystem) = filesystem {
-            // The next process finds nothing to go through.
-            filesystem.close().await;
+            close(&filesystem, &runtime).await;
         }
     };
     tokio::select! {
@@ -133,15 +168,81 @@ async fn tasks_end(runtime: &Runtime, timeout: Duration) -> bool {
     }
 }
 
-/// Opens the storage; a filesystem also as itself, to be closed.
-fn driver(
-    config: &ServeConfig,
+/// Settles the journal, so that the next process finds nothing to go through. A disk that does not sync is
+/// not waited for: what the journal holds is safe there, and the next process settles it.
+async fn close(filesystem: &Filesystem, runtime: &Runtime) {
+    tokio::select! {
+        () = filesystem.close() => {}
+        () = runtime.clock.sleep(CLOSE_TIMEOUT) => tracing::warn!(
+            timeout = ?CLOSE_TIMEOUT,
+            "ending although the disk has not synced everything; the next start goes through the journal"
+        ),
+    }
+}
+
+/// Does again what can be done again at each SIGHUP, which would otherwise end the process.
+fn reload_on_hangup(
     runtime: &Runtime,
-) -> anyhow::Result<(Arc<dyn Driver>, Option<Filesystem>)> {
+    mut reload: impl FnMut() -> anyhow::Result<()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let mut hangups = signal(SignalKind::hangup()).context("cannot listen for signals")?;
+    let ended = runtime.tasks.cancelled();
+    runtime.tasks.spawn(async move {
+        let reloading = async {
+            while hangups.recv().await.is_some() {
+                match reload() {
+                    Ok(()) => tracing::info!("the log level was read again"),
+                    Err(error) => tracing::error!(
+                        error = format!("{error:#}"),
+                        "cannot read the configuration again; nothing has changed"
+                    ),
+                }
+            }
+        };
+        tokio::select! {
+            () = ended => {}
+            () = reloading => {}
+        }
+    });
+    Ok(())
+}
+
+/// Makes the cache of descriptors. It counts only where the store asks it: what a filesystem knows is asked
+/// of the filesystem.
+fn cache(
+    config: &Option<CacheConfig>,
+    driver: &dyn Driver,
+) -> (Option<Arc<dyn DescriptorCache>>, Option<Arc<CacheCounters>>) {
+    let Some(CacheConfig { entries }) = config else {
+        return (None, None);
+    };
+    let cache = Arc::new(MemoryDescriptorCache::new(*entries as u64));
+    if !driver.capabilities().remote {
+        tracing::info!("`storage.cache` is not used: this storage answers as fast as a cache");
+        return (None, None);
+    }
+    let counters = Arc::new(CacheCounters::new());
+    let counted = CountedDescriptorCache::new(cache, Arc::clone(&counters));
+    (Some(Arc::new(counted)), Some(counters))
+}
+
+/// Where the content lies.
+struct Storage {
+    driver: Arc<dyn Driver>,
+    /// A filesystem also as itself, to be closed.
+    filesystem: Option<Filesystem>,
+    metrics: Arc<DriverMetrics>,
+    disk: Option<Disk>,
+}
+
+/// Opens the storage.
+fn storage(config: &ServeConfig, runtime: &Runtime) -> anyhow::Result<Storage> {
+    let mut disk = None;
     let (driver, filesystem): (Arc<dyn Driver>, _) = match &config.storage.driver {
         DriverConfig::Filesystem { root, .. } => {
             warn_unless_durable(config.durability);
             let filesystem = filesystem(root, config.durability, runtime)?;
+            disk = Some(Disk::of(root));
             (Arc::new(filesystem.clone()), Some(filesystem))
         }
         DriverConfig::Memory => {
@@ -150,8 +251,13 @@ fn driver(
         }
     };
     let metrics = Arc::new(DriverMetrics::new());
-    let observed = Observed::new(driver, metrics, Arc::clone(&runtime.clock));
-    Ok((Arc::new(observed), filesystem))
+    let observed = Observed::new(driver, Arc::clone(&metrics), Arc::clone(&runtime.clock));
+    Ok(Storage {
+        driver: Arc::new(observed),
+        filesystem,
+        metrics,
+        disk,
+    })
 }
 
 fn filesystem(

@@ -4,6 +4,8 @@
 //! as nginx has, where the client left before there was an answer, or within the body of its request.
 //! What such a request has begun may still be done; lines of their own tell of that.
 
+mod combined;
+
 use std::pin::Pin;
 use std::sync::LazyLock;
 use std::task::{Context, Poll, ready};
@@ -12,8 +14,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use http_body::{Frame, SizeHint};
-use tracing::Span;
+use tracing::{Level, Span};
 
+use self::combined::Combined;
 use crate::app::Call;
 use crate::body::BodyEnd;
 use crate::error::FailureCode;
@@ -23,6 +26,9 @@ use crate::response::{Body, BodyError, Response};
 
 /// The target of the access log's lines, by which they are switched on and off.
 pub const TARGET: &str = "wharfinger::access";
+
+/// The target of the same lines in the Combined Log Format: their message is the whole line.
+pub const COMBINED_TARGET: &str = "wharfinger::access::combined";
 
 /// 499: the status of a request that nobody waited for.
 static CLIENT_CLOSED_REQUEST: LazyLock<StatusCode> =
@@ -115,6 +121,15 @@ impl Drop for Line {
         self.count(duration);
         let cut = !self.whole || status.is_none();
         let _entered = self.span.enter();
+        if tracing::enabled!(target: COMBINED_TARGET, Level::INFO) {
+            let line = Combined {
+                request,
+                status: status.unwrap_or(CLIENT_CLOSED_REQUEST.as_u16()),
+                sent_bytes: self.sent_bytes,
+                at: app.runtime.clock.now(),
+            };
+            tracing::info!(target: COMBINED_TARGET, "{line}");
+        }
         tracing::info!(
             target: TARGET,
             status = status.unwrap_or(CLIENT_CLOSED_REQUEST.as_u16()),

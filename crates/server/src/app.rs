@@ -4,7 +4,6 @@ use std::future::Future;
 use std::sync::Arc;
 
 use futures_util::TryFutureExt as _;
-use tokio::sync::Semaphore;
 use tracing::{Instrument as _, Span};
 use wharfinger_auth::{Gate, Principal};
 use wharfinger_oci::{CodeTable, RepositoryName};
@@ -16,6 +15,7 @@ use crate::error::Failure;
 use crate::event::{Event, EventAction, Events, Target};
 use crate::health::Health;
 use crate::metrics::{Handler, HttpMetrics};
+use crate::quotas::Quotas;
 use crate::request::{RequestIds, RequestInfo};
 use crate::server::Parts;
 use crate::upload_token::UploadTokens;
@@ -31,8 +31,7 @@ pub(crate) struct App {
     pub(crate) codes: CodeTable,
     pub(crate) delete_enabled: bool,
     pub(crate) limits: Limits,
-    /// A permit for each byte of a body that is held whole in memory.
-    pub(crate) body_memory: Arc<Semaphore>,
+    pub(crate) quotas: Arc<Quotas>,
     pub(crate) metrics: Arc<HttpMetrics>,
     pub(crate) health: Arc<Health>,
     events: Events,
@@ -48,12 +47,7 @@ impl App {
             tokens: UploadTokens::new(&config.secret),
             codes: parts.codes,
             delete_enabled: config.delete_enabled,
-            body_memory: Arc::new(Semaphore::new(
-                config
-                    .limits
-                    .manifest_memory_bytes
-                    .min(Semaphore::MAX_PERMITS),
-            )),
+            quotas: Arc::new(Quotas::new(&config.limits)),
             limits: config.limits.clone(),
             metrics: parts.metrics,
             health: parts.health,

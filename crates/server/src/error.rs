@@ -20,6 +20,8 @@
 //! | number of a page malformed or too large | `PAGINATION_NUMBER_INVALID` | 400 |
 //! | storage full | `STORAGE_FULL` | 507, with Retry-After |
 //! | manifests that are being pushed fill the memory for them | `UNAVAILABLE` | 503, with Retry-After |
+//! | too many requests or uploads are under way | `UNAVAILABLE` | 503, with Retry-After |
+//! | one client has too many connections or too much in memory | `TOOMANYREQUESTS` | 429, with Retry-After |
 //! | storage failed otherwise | `UNAVAILABLE` | 503, with Retry-After |
 //! | content damaged, or a fault of ours | `UNKNOWN` | 500 |
 //!
@@ -137,6 +139,19 @@ impl Failure {
     /// Fails for a method that the path does not have; it has those in `allowed`.
     pub(crate) fn method(allowed: &'static str) -> Self {
         Self::new(&code::UNSUPPORTED).with_header(ALLOW, HeaderValue::from_static(allowed))
+    }
+
+    /// Fails since all clients together ask for more than there is room for.
+    pub(crate) fn busy() -> Self {
+        let busy = Self::new(&code::UNAVAILABLE).retry_after(RETRY_UNAVAILABLE_SECONDS);
+        // A flood of requests is no flood of lines: it is counted, and the access log has it.
+        busy.logged()
+    }
+
+    /// Fails since this client asks for more than its share.
+    pub(crate) fn too_many() -> Self {
+        let refused = Self::new(&code::TOOMANYREQUESTS).retry_after(RETRY_UNAVAILABLE_SECONDS);
+        refused.logged()
     }
 
     /// Fails for a fault of ours, which the log names.
@@ -334,7 +349,7 @@ impl From<Cut> for Failure {
         let code = match cut {
             // Where the connection is gone nobody reads this.
             Cut::Connection(_) => &code::SIZE_INVALID,
-            Cut::Idle(_) | Cut::Slow(_) => &BODY_TIMEOUT,
+            Cut::Idle(_) | Cut::Slow(_) | Cut::Late(_) => &BODY_TIMEOUT,
         };
         Self::new(code).with_cause(cut)
     }
@@ -345,9 +360,8 @@ impl From<CollectError> for Failure {
         match error {
             CollectError::Cut(cut) => cut.into(),
             CollectError::TooLong { .. } => Self::because(&MANIFEST_TOO_LARGE, error.to_string()),
-            CollectError::NoMemory => Self::new(&code::UNAVAILABLE)
-                .retry_after(RETRY_UNAVAILABLE_SECONDS)
-                .with_cause(error),
+            CollectError::NoMemory => Self::busy().with_cause(error),
+            CollectError::NoShare => Self::too_many().with_cause(error),
         }
     }
 }

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wharfinger_runtime::Runtime;
 
-pub use self::checks::{Check, CheckKind, DEFAULT_CHECK_TIMEOUT};
+pub use self::checks::{Check, CheckKind};
 pub use self::disk::{Disk, Space};
 pub use self::probe::Readiness;
 pub use self::web::{Web, WebError};

@@ -56,6 +56,7 @@ mod health;
 mod listener;
 mod metrics;
 mod page;
+mod quotas;
 mod request;
 mod response;
 mod router;
@@ -63,21 +64,21 @@ mod server;
 mod service;
 mod upload_token;
 
-pub use crate::access_log::TARGET as ACCESS_LOG;
+pub use crate::access_log::{COMBINED_TARGET as COMBINED_LOG, TARGET as ACCESS_LOG};
 pub use crate::config::{
     Config, DEFAULT_BODY_GRACE, DEFAULT_BODY_IDLE_TIMEOUT, DEFAULT_BUFFER_BYTES,
     DEFAULT_DRAIN_TIMEOUT, DEFAULT_HEADER_TIMEOUT, DEFAULT_IDLE_TIMEOUT,
-    DEFAULT_MANIFEST_MEMORY_BYTES, DEFAULT_MAX_CONNECTIONS, DEFAULT_MIN_BODY_RATE,
-    DEFAULT_REFUSED_BODY_TIMEOUT, DEFAULT_WRITE_IDLE_TIMEOUT, Endpoint, Limits,
+    DEFAULT_MANIFEST_MEMORY_BYTES, DEFAULT_MAX_ADDRESS_CONNECTIONS, DEFAULT_MAX_CONNECTIONS,
+    DEFAULT_MAX_REQUESTS, DEFAULT_MAX_UPLOADS, DEFAULT_MIN_ANSWER_RATE, DEFAULT_MIN_BODY_RATE,
+    DEFAULT_REFUSED_BODY_TIMEOUT, DEFAULT_WHOLE_BODY_TIMEOUT, DEFAULT_WRITE_IDLE_TIMEOUT, Endpoint,
+    Limits,
 };
 pub use crate::debug::{Debug, is_local};
 pub use crate::error::{
     BODY_TIMEOUT, MANIFEST_TOO_LARGE, QUERY_INVALID, STORAGE_FULL, TARGET_TOO_LONG, codes,
 };
 pub use crate::event::{Event, EventAction, EventCounters, EventSink, Target};
-pub use crate::health::{
-    Check, CheckKind, DEFAULT_CHECK_TIMEOUT, Disk, Health, Readiness, Space, Web, WebError,
-};
+pub use crate::health::{Check, CheckKind, Disk, Health, Readiness, Space, Web, WebError};
 pub use crate::metrics::{HttpMetrics, JournalCounts, JournalSource, Metrics, Sources};
 pub use crate::request::{RequestId, RequestInfo};
 pub use crate::server::{Error, ErrorKind, Parts, Server};

@@ -2,6 +2,7 @@
 
 mod alarm;
 mod linger;
+mod pace;
 mod watched;
 
 use std::io;
@@ -19,6 +20,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::app::App;
 use crate::config::Limits;
+use crate::metrics::{HttpMetrics, Shed};
 use crate::service::serve;
 
 use self::linger::Lingering;
@@ -90,6 +92,11 @@ impl Connections {
         drop(all.await);
     }
 
+    /// Returns how many connections are left to clients that have not too many.
+    fn reserve(&self) -> usize {
+        usize::try_from(self.max / 4).unwrap_or(0)
+    }
+
     /// Serves one connection to its end.
     async fn serve(
         &self,
@@ -98,6 +105,14 @@ impl Connections {
         permit: OwnedSemaphorePermit,
     ) {
         let app = &self.app;
+        let _counted = Counted::new(&app.metrics);
+        let connected = app.quotas.connect(peer.ip());
+        let within_quota = connected.is_within_quota();
+        if !within_quota && self.permits.available_permits() < self.reserve() {
+            // It would keep others out until it is told why it is not served.
+            app.metrics.shed(Shed::AddressConnections);
+            return;
+        }
         // It is waited for where it is served, not where it was accepted.
         let stream = match TcpStream::from_std(stream) {
             Ok(stream) => stream,
@@ -111,7 +126,14 @@ impl Connections {
         let stream = Watched::new(Lingering::new(stream), &app.limits, requests.clone());
         let io = TokioIo::new(stream);
         let service = service_fn(move |request| {
-            Box::pin(serve(Arc::clone(app), peer, request, requests.begin()))
+            let under_way = requests.begin();
+            Box::pin(serve(
+                Arc::clone(app),
+                peer,
+                request,
+                under_way,
+                within_quota,
+            ))
         });
         let mut connection = pin!(self.http.serve_connection(io, service));
         let served = async {
@@ -129,6 +151,23 @@ impl Connections {
             }
         }
         drop(permit);
+    }
+}
+
+/// A connection that is counted as open until this is dropped.
+#[derive(Debug)]
+struct Counted<'a>(&'a HttpMetrics);
+
+impl<'a> Counted<'a> {
+    fn new(metrics: &'a HttpMetrics) -> Self {
+        metrics.connection_opened();
+        Self(metrics)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.connection_closed();
     }
 }
 

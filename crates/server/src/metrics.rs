@@ -158,7 +158,7 @@ impl Sources {
             sheds.map(|(reason, count)| ([("reason", reason)], count)),
         )?;
         let (opened, open) = self.http.connections();
-        out.counters(&family::CONNECTIONS_OPENED, [([], opened)])?;
+        out.counter(&family::CONNECTIONS_OPENED, opened)?;
         out.gauge(&family::CONNECTIONS_OPEN, Some(histogram::as_f64(open)))
     }
 

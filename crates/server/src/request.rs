@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
 use http::request::Parts;
 use http::uri::Authority;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use uuid::{Builder, Uuid};
 use wharfinger_oci::{Query, Route};
 use wharfinger_runtime::Entropy;
@@ -145,6 +145,11 @@ impl RequestInfo {
     #[must_use]
     pub fn method(&self) -> &Method {
         &self.parts.method
+    }
+
+    /// Returns the version of HTTP that the client speaks.
+    pub(crate) fn version(&self) -> Version {
+        self.parts.version
     }
 
     /// Returns the path as it was sent, without the query.

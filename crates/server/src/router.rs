@@ -52,6 +52,17 @@ pub(crate) enum Action {
 }
 
 impl Action {
+    /// Tells whether it brings content, which costs more than to give it out.
+    pub(crate) fn brings_content(&self) -> bool {
+        matches!(
+            self,
+            Self::PushManifest(_)
+                | Self::StartUpload(_)
+                | Self::WriteUpload(_)
+                | Self::FinishUpload(_)
+        )
+    }
+
     /// Returns what it is counted under.
     pub(crate) fn handler(&self) -> Handler {
         match self {

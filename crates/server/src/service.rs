@@ -21,7 +21,8 @@ use crate::body::RequestBody;
 use crate::error::{Failure, TARGET_TOO_LONG};
 use crate::handlers;
 use crate::listener::UnderWay;
-use crate::metrics::Handler;
+use crate::metrics::{Handler, Shed};
+use crate::quotas::Place;
 use crate::request::{REQUEST_ID, RequestInfo};
 use crate::response::Response;
 use crate::router::{Action, route};
@@ -36,6 +37,7 @@ pub(crate) fn serve(
     peer: SocketAddr,
     request: Request<Incoming>,
     under_way: UnderWay,
+    within_quota: bool,
 ) -> impl Future<Output = Result<http::Response<LoggedBody>, Infallible>> + Send {
     let (parts, incoming) = request.into_parts();
     let mut request = RequestInfo::new(&app.ids, peer, parts, app.runtime.clock.monotonic());
@@ -58,10 +60,12 @@ pub(crate) fn serve(
     let line = access_log::Line::new(call.clone(), end.clone(), span.clone());
     async move {
         let answer = async {
-            let answer = match query {
-                _ if call.app.health.failing().is_some() => Err(fail_after(unfit(), body).await),
-                Ok(()) => dispatch(&call, body).await,
-                Err(error) => Err(fail_after(error, body).await),
+            let answer = match query
+                .map_err(Failure::from)
+                .and_then(|()| admit(&call, within_quota))
+            {
+                Ok(_place) => dispatch(&call, body).await,
+                Err(failure) => Err(fail_after(failure, body).await),
             };
             answer.unwrap_or_else(|failure| {
                 let failure = failure.in_request(call.request.id());
@@ -78,7 +82,7 @@ pub(crate) fn serve(
         };
         let id = call.request.id().header();
         response.headers_mut().insert(REQUEST_ID, id);
-        if !end.reached() {
+        if !end.reached() || !within_quota {
             // What is left of the body would be taken for the next request.
             response
                 .headers_mut()
@@ -109,6 +113,18 @@ async fn dispatch(call: &Call, body: RequestBody) -> Result<Response, Failure> {
 
 /// Every action has its handler, and every handler takes a granted action.
 async fn perform(call: &Call, action: Action, body: RequestBody) -> Result<Response, Failure> {
+    // What brings content gives way first, so that content can still be pulled.
+    let _place = if action.brings_content() {
+        match call.app.quotas.uploads.take() {
+            Some(place) => Some(place),
+            None => {
+                call.app.metrics.shed(Shed::Uploads);
+                return Err(fail_after(Failure::busy(), body).await);
+            }
+        }
+    } else {
+        None
+    };
     let principal = Principal::Anonymous;
     macro_rules! grant {
         ($action:expr) => {
@@ -155,10 +171,27 @@ async fn fail_after(failure: impl Into<Failure>, mut body: RequestBody) -> Failu
     failure.into()
 }
 
+/// Takes a place among the requests that are under way.
+fn admit(call: &Call, within_quota: bool) -> Result<Place, Failure> {
+    let app = &call.app;
+    if app.health.failing().is_some() {
+        return Err(unfit());
+    }
+    if !within_quota {
+        app.metrics.shed(Shed::AddressConnections);
+        return Err(Failure::too_many());
+    }
+    app.quotas.requests.take().ok_or_else(|| {
+        app.metrics.shed(Shed::Requests);
+        Failure::busy()
+    })
+}
+
 /// What every request gets while a health check fails: the words of Distribution.
 fn unfit() -> Failure {
     let why = "health check failed: please see /debug/health";
-    Failure::because(&code::UNAVAILABLE, why)
+    // The check itself has told the log.
+    Failure::because(&code::UNAVAILABLE, why).logged()
 }
 
 fn panicked(panic: &(dyn Any + Send), call: &Call) -> Response {

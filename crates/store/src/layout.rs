@@ -13,6 +13,7 @@
 //!     _uploads/ID/hashstates/ALG/OFFSET         the hasher's state at an offset, in Go's form
 //!     _uploads/ID/wharfinger                    our checkpoint: offsets, states and their MAC
 //!   _wharfinger/journal/                        the filesystem driver's journal
+//!   _wharfinger/probe-ID                        for a moment, whether anything can be written
 //! ```
 //!
 //! A link's content is a digest, `ALG:HEX`, without a newline. A link normally names the digest of
@@ -36,6 +37,18 @@ pub fn followed() -> Vec<DriverPath> {
 #[must_use]
 pub fn journal() -> DriverPath {
     path(&format!("{ROOT}/_wharfinger/journal"))
+}
+
+/// Returns the top of the tree.
+#[must_use]
+pub fn root() -> DriverPath {
+    path(ROOT)
+}
+
+/// Returns where a process that calls itself `id` finds out whether anything can be written.
+#[must_use]
+pub fn probe(id: u64) -> DriverPath {
+    path(&format!("{ROOT}/_wharfinger/probe-{id:016x}"))
 }
 
 /// Makes a path of words that this module or a grammar has checked.

@@ -49,7 +49,7 @@ pub use cache::{
 pub use catalog::CatalogPage;
 pub use error::{Error, ErrorKind, Result};
 pub use ingest::{Committed, Expected, IngestSet, IngestStatus, IngestWriter, Purpose};
-pub use layout::{followed, journal};
+pub use layout::{followed, journal, probe, root};
 pub use manifests::StoredManifest;
 pub use repository::{BlobInfo, BlobRead, Repository};
 pub use store::{Store, StoreOptions};

@@ -7,6 +7,7 @@ use wharfinger_runtime::Secret;
 
 use super::address::ListenAddress;
 use super::fault::{Fault, Source, quote};
+use super::items::{Item, disabled_hooks, is_url_path};
 use super::keys::{KEYS, MIN_THREADS, VERSION};
 use super::scalar::{self, DurationFault};
 use super::schema::{Kind, Row, Status, children, find, find_old, join, meant, nearest};
@@ -22,6 +23,7 @@ pub(crate) enum Value {
     Duration(std::time::Duration),
     Address(ListenAddress),
     Fields(Map<String, serde_json::Value>),
+    Items(Vec<Item>),
 }
 
 /// What was found: a value for each key that has one, given or by default.
@@ -72,6 +74,7 @@ pub(crate) fn check(root: &Node) -> Findings {
     findings.require_version(root);
     findings.require_one_driver(root);
     findings.fill_in_defaults();
+    findings.check_health();
     findings
 }
 
@@ -85,6 +88,7 @@ impl Findings {
             let path = join(section, &entry.key);
             if let Some(row) = find(&path) {
                 match row.status {
+                    Status::Known if row.kind == Kind::List => self.list(row, &entry.value),
                     Status::Known if row.is_section() => self.subsection(row, entry),
                     Status::Known => self.setting(row, entry, false),
                     Status::NotYet(_) | Status::Gone(_) => {
@@ -227,15 +231,18 @@ fn known_drivers() -> impl Iterator<Item = &'static Row> {
 }
 
 /// Reads a default as if it stood in the file.
-fn default_value(row: &Row, default: &str) -> Value {
+pub(super) fn default_value(row: &Row, default: &str) -> Value {
     let source = Source::File(row.path.into());
     let node = parse(default, &source).expect("defaults in the table are YAML");
     read(row, &node).expect("defaults in the table are of their row's type")
 }
 
 /// Reads a value as its row asks, or says what is wrong with it.
-fn read(row: &Row, node: &Node) -> Result<Value, String> {
+pub(super) fn read(row: &Row, node: &Node) -> Result<Value, String> {
     let name = row.path;
+    if row.kind == Kind::Hooks {
+        return disabled_hooks(node);
+    }
     if row.kind == Kind::Fields {
         return match &node.content {
             Content::Map(entries) => Ok(Value::Fields(fields(entries))),
@@ -251,7 +258,11 @@ fn read(row: &Row, node: &Node) -> Result<Value, String> {
     let text = &scalar.text;
     let not = |expected: &str| format!("`{name}` must be {expected}, not {}", shown(scalar));
     match row.kind {
-        Kind::Section | Kind::Driver | Kind::Fields => Err(not("a section")),
+        Kind::Section | Kind::Driver | Kind::Fields | Kind::List | Kind::Hooks => {
+            Err(not("a section"))
+        }
+        Kind::UrlPath if is_url_path(text) => Ok(Value::Text(text.clone())),
+        Kind::UrlPath => Err(not("a path that begins with `/`")),
         Kind::Version if text == VERSION => Ok(Value::Text(text.clone())),
         Kind::Version => Err(not(&format!("`{VERSION}`"))),
         Kind::Text if text.is_empty() => Err(format!("`{name}` must not be empty")),
@@ -285,18 +296,11 @@ fn word(words: &[&str], text: &str) -> Option<Value> {
 }
 
 /// Words that Distribution takes where this program does not, with what to say.
-const REFUSED_WORDS: [(&str, &str, &str); 2] = [
-    (
-        "storage.cache.blobdescriptor",
-        "redis",
-        "is not supported yet",
-    ),
-    (
-        "log.formatter",
-        "logstash",
-        "is not supported; Distribution 3 writes plain JSON for it: `json`",
-    ),
-];
+const REFUSED_WORDS: [(&str, &str, &str); 1] = [(
+    "storage.cache.blobdescriptor",
+    "redis",
+    "is not supported yet",
+)];
 
 fn word_message(name: &str, words: &[&str], text: &str) -> String {
     if let Some((_, _, why)) = REFUSED_WORDS
@@ -331,7 +335,7 @@ fn duration_message(name: &str, text: &str, fault: &DurationFault) -> String {
     }
 }
 
-fn shape(node: &Node) -> &'static str {
+pub(super) fn shape(node: &Node) -> &'static str {
     match &node.content {
         Content::Scalar(_) => "a single value",
         Content::List(_) => "a list",

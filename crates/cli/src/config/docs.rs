@@ -94,6 +94,9 @@ fn takes(row: &Row) -> String {
         }
         Kind::Address => "address".to_owned(),
         Kind::Fields => "map of anything".to_owned(),
+        Kind::List => "list of sections".to_owned(),
+        Kind::Hooks => "list, all disabled".to_owned(),
+        Kind::UrlPath => "path of a URL".to_owned(),
     }
 }
 

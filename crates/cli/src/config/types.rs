@@ -6,6 +6,7 @@ use std::time::Duration;
 use wharfinger_runtime::Secret;
 
 use super::address::ListenAddress;
+use super::health::{DebugConfig, HealthConfig};
 
 /// Everything that `serve` needs to know.
 #[derive(Debug)]
@@ -20,6 +21,10 @@ pub(crate) struct ServeConfig {
     pub(crate) durability: Durability,
     /// `wharfinger.verify`.
     pub(crate) verify: Verify,
+    /// `health`.
+    pub(crate) health: HealthConfig,
+    /// `wharfinger.limits`.
+    pub(crate) limits: LimitsConfig,
     /// `wharfinger.manifests.sparse`.
     pub(crate) sparse_manifests: bool,
 }
@@ -33,8 +38,10 @@ pub(crate) struct LogConfig {
     pub(crate) format: LogFormat,
     /// What is added to each line.
     pub(crate) fields: serde_json::Map<String, serde_json::Value>,
-    /// Whether each request gets a line.
-    pub(crate) access_log: bool,
+    /// Whether each line tells where in the source it was written.
+    pub(crate) report_caller: bool,
+    /// The line that each request gets.
+    pub(crate) access_log: AccessLog,
 }
 
 /// How serious a line is.
@@ -51,6 +58,28 @@ pub(crate) enum LogLevel {
 pub(crate) enum LogFormat {
     Text,
     Json,
+    Logstash,
+}
+
+/// The line that each request gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AccessLog {
+    /// None.
+    Off,
+    /// The Combined Log Format, on standard output.
+    Combined,
+    /// As other lines.
+    Structured,
+}
+
+/// What clients may use at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LimitsConfig {
+    pub(crate) connections: usize,
+    pub(crate) address_connections: usize,
+    pub(crate) requests: usize,
+    pub(crate) uploads: usize,
+    pub(crate) manifest_memory_bytes: usize,
 }
 
 /// Where content lies.
@@ -94,6 +123,8 @@ pub(crate) struct HttpConfig {
     pub(crate) secret: SecretSource,
     /// How long requests may go on after SIGTERM; zero ends them at once.
     pub(crate) drain_timeout: Duration,
+    /// The listener for operators.
+    pub(crate) debug: Option<DebugConfig>,
 }
 
 /// Where the key that signs upload state comes from.

@@ -11,9 +11,6 @@ use wharfinger_runtime::{BlockingPool, Clock};
 use super::Health;
 use super::web::Web;
 
-/// 10 s: as long as the usual interval; a check that takes longer has failed.
-pub const DEFAULT_CHECK_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// A check that is made again and again.
 #[derive(Debug)]
 pub struct Check {

@@ -1,7 +1,7 @@
 //! The check of a page: HEAD, a few redirects, and the status in the end.
 
 use http::header::{HOST, LOCATION};
-use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri};
 use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
@@ -28,6 +28,9 @@ pub enum WebError {
     /// The URL has no host, or another scheme than `http`.
     #[error("not a URL of the form http://HOST/PATH: {0}")]
     Url(Uri),
+    /// A part of what to ask for is malformed.
+    #[error("malformed {0}")]
+    Invalid(String),
     /// Nobody answers.
     #[error("no answer from {0}: {1}")]
     Connect(String, #[source] std::io::Error),
@@ -63,6 +66,26 @@ impl Web {
             status,
             headers,
         })
+    }
+
+    /// The same, of what stands in a configuration.
+    ///
+    /// # Errors
+    /// Fails also if the status or a header is none.
+    pub fn parse(uri: &str, status: u16, headers: &[(String, String)]) -> Result<Self, WebError> {
+        let invalid = |what: &str| WebError::Invalid(what.to_owned());
+        let status = StatusCode::from_u16(status).map_err(|_| invalid("status"))?;
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            let (name, value) = name
+                .parse::<HeaderName>()
+                .ok()
+                .zip(value.parse::<HeaderValue>().ok())
+                .ok_or_else(|| invalid(&format!("header `{}`", name.escape_default())))?;
+            map.append(name, value);
+        }
+        let uri = uri.parse().map_err(|_| invalid("URL"))?;
+        Self::new(uri, status, map)
     }
 
     /// Asks for the page.

@@ -13,10 +13,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::config::Limits;
 
 use super::alarm::Alarm;
+use super::pace::Pace;
 
 /// A connection that ends once
 ///
-/// - nothing of an answer was taken for too long,
+/// - nothing of an answer was taken for too long, or little in a long time,
 /// - a head that has begun is not complete in time,
 /// - no request begins in time: sooner on a new connection than on one that had a request.
 ///
@@ -27,7 +28,7 @@ pub(super) struct Watched<S> {
     stream: S,
     header_timeout: Duration,
     idle_timeout: Duration,
-    write_idle_timeout: Duration,
+    pace: Pace,
     requests: Requests,
     /// What the turn of `requests` was when the next head began to be waited for.
     turn: usize,
@@ -83,7 +84,7 @@ impl<S> Watched<S> {
             stream,
             header_timeout: limits.header_timeout,
             idle_timeout: limits.idle_timeout,
-            write_idle_timeout: limits.write_idle_timeout,
+            pace: Pace::new(limits),
             turn: requests.turn(),
             requests,
             begun: false,
@@ -132,19 +133,27 @@ impl<S> Watched<S> {
         cx: &mut Context<'_>,
         polled: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        if polled.is_ready() {
-            if self.unread.is_set() && !is_under_way(self.requests.turn()) {
+        if let Poll::Ready(written) = &polled {
+            let bytes = written.as_ref().map_or(0, |bytes| *bytes as u64);
+            let waited = self.unread.waited();
+            if waited.is_some() && !is_under_way(self.requests.turn()) {
                 // The last of an answer is on its way: the next request is waited for.
                 cx.waker().wake_by_ref();
             }
+            self.pace.took(bytes, waited.unwrap_or_default());
             self.unread.clear();
             return polled;
         }
         if !self.unread.is_set() {
-            self.unread.set(self.write_idle_timeout);
+            self.unread.set(self.pace.patience());
         }
-        ready!(self.unread.poll(cx));
-        Poll::Ready(Err(timed_out("the client does not read its answer")))
+        loop {
+            ready!(self.unread.poll(cx));
+            if self.pace.is_too_slow() {
+                return Poll::Ready(Err(timed_out("the client does not read its answer")));
+            }
+            self.unread.set(self.pace.patience());
+        }
     }
 }
 

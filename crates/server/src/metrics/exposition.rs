@@ -30,7 +30,13 @@ impl Exposition<'_> {
         Ok(())
     }
 
-    /// Writes a family of counters of seconds.
+    /// Writes a counter without labels.
+    pub(super) fn counter(&mut self, family: &'static Family, count: u64) -> fmt::Result {
+        self.begin(family, Kind::Counter)?
+            .encode_counter::<NoLabelSet, _, u64>(&count, None)
+    }
+
+    /// Writes a counter of seconds without labels.
     pub(super) fn counter_f64(&mut self, family: &'static Family, value: f64) -> fmt::Result {
         self.begin(family, Kind::Counter)?
             .encode_counter::<NoLabelSet, _, u64>(&value, None)
@@ -51,7 +57,8 @@ impl Exposition<'_> {
 
     /// Writes a gauge without labels, if its value is known.
     pub(super) fn gauge(&mut self, family: &'static Family, value: Option<f64>) -> fmt::Result {
-        self.gauges(family, value.map(|value| ([], value)))
+        let mut metric = self.begin(family, Kind::Gauge)?;
+        value.map_or(Ok(()), |value| metric.encode_gauge(&value))
     }
 
     /// Writes a family of histograms.

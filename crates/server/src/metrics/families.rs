@@ -94,8 +94,6 @@ families! {
         "Age of the oldest of them since its start; 0 if there is none.";
     UPLOADS_LOOKED: Gauge "wharfinger_uploads_looked_at_timestamp_seconds" []
         "When the last look at the uploads ended.";
-    UPLOADS_WRITING: Gauge "wharfinger_uploads_writing" []
-        "Uploads whose bytes this process is taking in.";
     HEALTHY: Gauge "wharfinger_healthy" []
         "1 unless a health check fails, and every request is answered with 503.";
     BUILD: Gauge "wharfinger_build_info" ["version"]

@@ -75,15 +75,15 @@ impl Sources {
         self.driver(out)?;
         if let Some(cache) = &self.cache {
             let (hits, misses) = (cache.hits(), cache.misses());
-            out.counters(&family::CACHE_REQUESTS, [([], hits + misses)])?;
-            out.counters(&family::CACHE_HITS, [([], hits)])?;
-            out.counters(&family::CACHE_MISSES, [([], misses)])?;
+            out.counter(&family::CACHE_REQUESTS, hits + misses)?;
+            out.counter(&family::CACHE_HITS, hits)?;
+            out.counter(&family::CACHE_MISSES, misses)?;
         }
         if let Some(journal) = &self.journal {
             let counts = journal.counts();
             out.gauge(&family::JOURNAL_SEGMENTS, Some(as_f64(counts.segments)))?;
-            out.counters(&family::JOURNAL_BYTES, [([], counts.written_bytes)])?;
-            out.counters(&family::JOURNAL_SYNCS, [([], counts.syncs)])?;
+            out.counter(&family::JOURNAL_BYTES, counts.written_bytes)?;
+            out.counter(&family::JOURNAL_SYNCS, counts.syncs)?;
             let seconds = counts.sync_time.as_secs_f64();
             out.counter_f64(&family::JOURNAL_SYNC_SECONDS, seconds)?;
             let ended = f64::from(u8::from(counts.ended));
