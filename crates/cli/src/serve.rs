@@ -96,6 +96,7 @@ async fn run(
         Verify::Never => VerifyPolicy::Never,
     };
     options.sparse_manifests = config.sparse_manifests;
+    options.catalog_rescan = config.catalog_rescan;
     let store = Store::new(Arc::clone(&driver), cache, runtime.clone(), options);
 
     let candidates = config.http.addr.candidates()?;

@@ -41,6 +41,8 @@ use crate::{
 use self::buffers::Buffers;
 use self::durable::DurableDirectories;
 use self::hot::Hot;
+pub use self::journal::JournalStats;
+
 use self::journal::{Journal, Operation, Promise, Suspects};
 use self::list::Listings;
 use self::tree::{Tree, errno_at};
@@ -175,6 +177,12 @@ impl Filesystem {
         Ok(Self {
             inner: Arc::new(inner),
         })
+    }
+
+    /// Returns what the journal has done so far, if there is one.
+    #[must_use]
+    pub fn journal_stats(&self) -> Option<JournalStats> {
+        self.inner.journal.as_ref().map(Journal::stats)
     }
 
     /// Makes everything durable that was answered, and leaves no journal behind. Call it when

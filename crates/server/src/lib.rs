@@ -79,6 +79,6 @@ pub use crate::error::{
 };
 pub use crate::event::{Event, EventAction, EventCounters, EventSink, Target};
 pub use crate::health::{Check, CheckKind, Disk, Health, Readiness, Space, Web, WebError};
-pub use crate::metrics::{HttpMetrics, JournalCounts, JournalSource, Metrics, Sources};
+pub use crate::metrics::{HttpMetrics, Metrics, Sources, UploadCensus};
 pub use crate::request::{RequestId, RequestInfo};
 pub use crate::server::{Error, ErrorKind, Parts, Server};

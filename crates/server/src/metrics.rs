@@ -13,6 +13,7 @@ mod histogram;
 mod http;
 mod process;
 mod storage;
+mod uploads;
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,7 +22,8 @@ use std::time::SystemTime;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Registry;
-use wharfinger_driver::DriverMetrics;
+use wharfinger_driver::{DriverMetrics, Filesystem};
+use wharfinger_runtime::Clock;
 use wharfinger_store::CacheCounters;
 
 use self::exposition::Exposition;
@@ -31,7 +33,7 @@ use crate::event::{EventAction, EventCounters};
 use crate::health::{Disk, Health};
 
 pub use self::http::HttpMetrics;
-pub use self::storage::{JournalCounts, JournalSource};
+pub use self::uploads::UploadCensus;
 
 pub(crate) use self::handler::Handler;
 pub(crate) use self::http::{Ended, Shed};
@@ -47,12 +49,16 @@ pub struct Sources {
     pub storage: (&'static str, Arc<DriverMetrics>),
     /// The descriptor cache, where it is in use.
     pub cache: Option<Arc<CacheCounters>>,
-    /// The journal, where the driver has one.
-    pub journal: Option<Arc<dyn JournalSource>>,
+    /// The filesystem that the driver is, if it is one, for what its journal does.
+    pub filesystem: Option<Filesystem>,
+    /// What is known of the uploads in the storage.
+    pub uploads: Arc<UploadCensus>,
     /// The disk of the storage, where there is one.
     pub disk: Option<Disk>,
     /// Whether requests are answered at all.
     pub health: Arc<Health>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
     /// When the process started.
     pub started: SystemTime,
     /// The version of the program.
@@ -93,6 +99,7 @@ impl Collector for Sources {
         self.connections(&mut out)?;
         self.content(&mut out)?;
         self.storage(&mut out)?;
+        self.uploads(&mut out)?;
         self.process(&mut out)
     }
 }

@@ -26,6 +26,7 @@ mod repair;
 mod replay;
 mod retire;
 mod segment;
+mod stats;
 mod suspects;
 #[cfg(test)]
 mod tests;
@@ -48,6 +49,8 @@ use format::Entry;
 pub(super) use format::Operation;
 pub(super) use replay::settle_the_dead;
 use segment::Segment;
+use stats::Work;
+pub use stats::JournalStats;
 pub(super) use suspects::Suspects;
 
 /// 16 MiB: some thousand small images, and a moment to replay.
@@ -81,6 +84,7 @@ struct Shared {
     suspects: Weak<Suspects>,
     state: Mutex<State>,
     changed: Condvar,
+    work: Work,
 }
 
 #[derive(Debug, Default)]
@@ -199,6 +203,7 @@ impl Journal {
             suspects: Arc::downgrade(suspects),
             state: Mutex::default(),
             changed: Condvar::new(),
+            work: Work::default(),
         });
         retire_when_old(&shared)?;
         Ok(Self { shared })
@@ -313,7 +318,10 @@ impl Shared {
         drop(state);
 
         let began = segment.is_none();
+        let asked_at = self.runtime.clock.monotonic();
         let (segment, outcome) = self.write(segment, sequence, &bytes);
+        let took = self.runtime.clock.monotonic().saturating_sub(asked_at);
+        self.work.wrote(bytes.len(), took);
 
         let mut state = lock(&self.state);
         state.leading = false;

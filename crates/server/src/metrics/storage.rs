@@ -3,33 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use wharfinger_driver::{DURATION_BOUNDS, Method, MethodMetrics};
+use wharfinger_driver::{DURATION_BOUNDS, Filesystem, Method, MethodMetrics};
 
 use super::Sources;
 use super::exposition::Exposition;
 use super::families as family;
 use super::histogram::{Counts, as_f64};
-
-/// A journal whose work can be seen.
-pub trait JournalSource: fmt::Debug + Send + Sync + 'static {
-    /// Returns what it has done so far.
-    fn counts(&self) -> JournalCounts;
-}
-
-/// What a journal has done so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct JournalCounts {
-    /// Segments that are not settled yet.
-    pub segments: u64,
-    /// Bytes that were written.
-    pub written_bytes: u64,
-    /// Syncs.
-    pub syncs: u64,
-    /// How long these took in all.
-    pub sync_time: Duration,
-    /// It takes nothing more.
-    pub ended: bool,
-}
 
 /// Returns the name that Distribution's metrics have for a call, or our own where it has none.
 fn action(method: Method) -> &'static str {
@@ -79,8 +58,8 @@ impl Sources {
             out.counter(&family::CACHE_HITS, hits)?;
             out.counter(&family::CACHE_MISSES, misses)?;
         }
-        if let Some(journal) = &self.journal {
-            let counts = journal.counts();
+        let journal = self.filesystem.as_ref();
+        if let Some(counts) = journal.and_then(Filesystem::journal_stats) {
             out.gauge(&family::JOURNAL_SEGMENTS, Some(as_f64(counts.segments)))?;
             out.counter(&family::JOURNAL_BYTES, counts.written_bytes)?;
             out.counter(&family::JOURNAL_SYNCS, counts.syncs)?;

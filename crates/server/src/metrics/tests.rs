@@ -1,28 +1,25 @@
-use wharfinger_runtime::Runtime;
+use std::time::Duration;
+
+use wharfinger_driver::FilesystemOptions;
+use wharfinger_runtime::{ManualClock, Runtime};
 
 use super::families::{ALL, Family, Kind};
 use super::*;
 
-#[derive(Debug)]
-struct Journal;
-
-impl JournalSource for Journal {
-    fn counts(&self) -> JournalCounts {
-        JournalCounts {
-            segments: 2,
-            ..JournalCounts::default()
-        }
-    }
-}
-
 fn sources() -> Sources {
     let runtime = Runtime::new(1);
+    let directory = tempfile::tempdir().unwrap();
+    let mut options = FilesystemOptions::new(directory.path());
+    options.journal = Some("journal".parse().unwrap());
+    let filesystem = Filesystem::open(options, runtime.clone()).unwrap();
     Sources {
         http: Arc::new(HttpMetrics::new(&crate::codes())),
         events: Arc::new(EventCounters::new()),
         storage: ("memory", Arc::new(DriverMetrics::new())),
         cache: Some(Arc::new(CacheCounters::new())),
-        journal: Some(Arc::new(Journal)),
+        filesystem: Some(filesystem),
+        uploads: Arc::new(UploadCensus::new()),
+        clock: Arc::clone(&runtime.clock),
         disk: Some(Disk::of("/")),
         health: Arc::new(Health::new()),
         started: runtime.clock.now(),
@@ -51,18 +48,33 @@ fn what_is_written_is_what_the_table_says() {
         text.contains("wharfinger_build_info{version=\"1.2.3\"} 1.0\n"),
         "{text}"
     );
-    assert!(text.contains("wharfinger_journal_segments 2.0\n"), "{text}");
+    assert!(text.contains("wharfinger_journal_segments 0.0\n"), "{text}");
+    assert!(!text.contains("wharfinger_uploads_open "), "nobody has looked");
     assert!(text.ends_with("# EOF\n"));
 }
 
 #[test]
 fn what_is_not_in_use_is_not_shown() {
     let mut sources = sources();
-    (sources.cache, sources.journal, sources.disk) = (None, None, None);
+    (sources.cache, sources.filesystem, sources.disk) = (None, None, None);
     let text = Metrics::new(sources).text().unwrap();
     for absent in ["cache", "journal", "disk"] {
         assert!(!text.contains(absent), "{absent}");
     }
+}
+
+#[test]
+fn the_age_of_the_oldest_upload_grows_between_looks() {
+    let clock = Arc::new(ManualClock::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1000)));
+    let mut sources = sources();
+    sources.clock = Arc::clone(&clock) as Arc<dyn Clock>;
+    let oldest = SystemTime::UNIX_EPOCH + Duration::from_secs(900);
+    sources.uploads.note(3, Some(oldest), clock.now());
+    clock.advance(Duration::from_secs(50));
+    let text = Metrics::new(sources).text().unwrap();
+    assert!(text.contains("wharfinger_uploads_open 3.0\n"), "{text}");
+    assert!(text.contains("wharfinger_uploads_oldest_age_seconds 150.0\n"), "{text}");
+    assert!(text.contains("wharfinger_uploads_looked_at_timestamp_seconds 1000.0\n"), "{text}");
 }
 
 fn row(family: &Family) -> String {
