@@ -6,11 +6,11 @@ use std::time::SystemTime;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use wharfinger_driver::{Driver, DriverMetrics};
+use wharfinger_driver::{Driver, DriverMetrics, Filesystem};
 use wharfinger_runtime::Runtime;
 use wharfinger_server::{
-    Check, CheckKind, Debug, Disk, EventCounters, Health, HttpMetrics, JournalSource, Metrics,
-    Readiness, Sources,
+    Check, CheckKind, Debug, Disk, EventCounters, Health, HttpMetrics, Metrics, Readiness, Sources,
+    UploadCensus,
 };
 use wharfinger_store::CacheCounters;
 
@@ -24,7 +24,8 @@ pub(crate) struct Shown {
     pub(crate) health: Arc<Health>,
     pub(crate) driver: Arc<dyn Driver>,
     pub(crate) driver_metrics: Arc<DriverMetrics>,
-    pub(crate) journal: Option<Arc<dyn JournalSource>>,
+    pub(crate) filesystem: Option<Filesystem>,
+    pub(crate) uploads: Arc<UploadCensus>,
     pub(crate) cache: Option<Arc<CacheCounters>>,
     pub(crate) disk: Option<Disk>,
     pub(crate) started: SystemTime,
@@ -102,7 +103,9 @@ pub(crate) async fn show(
             events: shown.events,
             storage: (shown.driver.name(), shown.driver_metrics),
             cache: shown.cache,
-            journal: shown.journal,
+            filesystem: shown.filesystem,
+            uploads: shown.uploads,
+            clock: Arc::clone(&runtime.clock),
             disk: shown.disk,
             health: shown.health,
             started: shown.started,

@@ -12,7 +12,7 @@ use wharfinger_auth::{Gate, Open};
 use wharfinger_driver::{Driver, DriverMetrics, Filesystem, FilesystemOptions, Memory, Observed};
 use wharfinger_runtime::{Runtime, Secret};
 use wharfinger_server::{
-    Config, Disk, Endpoint, EventCounters, Health, HttpMetrics, Parts, Server,
+    Config, Disk, Endpoint, EventCounters, Health, HttpMetrics, Parts, Server, UploadCensus,
 };
 use wharfinger_store::{
     CacheCounters, CountedDescriptorCache, DescriptorCache, MemoryDescriptorCache, Store,
@@ -118,7 +118,8 @@ async fn run(
             health: Arc::clone(&health),
             driver,
             driver_metrics,
-            journal: None,
+            filesystem: filesystem.clone(),
+            uploads: Arc::new(UploadCensus::new()),
             cache: cache_counters,
             disk,
             started,

@@ -5,10 +5,12 @@
 
 mod clients;
 mod digests;
+mod drains;
 mod failures;
 mod handover;
 mod kills;
 mod limits;
+mod operation;
 mod setup;
 mod strace_kills;
 mod tree;

@@ -49,8 +49,8 @@ use format::Entry;
 pub(super) use format::Operation;
 pub(super) use replay::settle_the_dead;
 use segment::Segment;
-use stats::Work;
 pub use stats::JournalStats;
+use stats::Work;
 pub(super) use suspects::Suspects;
 
 /// 16 MiB: some thousand small images, and a moment to replay.

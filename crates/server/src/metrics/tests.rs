@@ -49,7 +49,10 @@ fn what_is_written_is_what_the_table_says() {
         "{text}"
     );
     assert!(text.contains("wharfinger_journal_segments 0.0\n"), "{text}");
-    assert!(!text.contains("wharfinger_uploads_open "), "nobody has looked");
+    assert!(
+        !text.contains("wharfinger_uploads_open "),
+        "nobody has looked"
+    );
     assert!(text.ends_with("# EOF\n"));
 }
 
@@ -65,7 +68,9 @@ fn what_is_not_in_use_is_not_shown() {
 
 #[test]
 fn the_age_of_the_oldest_upload_grows_between_looks() {
-    let clock = Arc::new(ManualClock::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1000)));
+    let clock = Arc::new(ManualClock::new(
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1000),
+    ));
     let mut sources = sources();
     sources.clock = Arc::clone(&clock) as Arc<dyn Clock>;
     let oldest = SystemTime::UNIX_EPOCH + Duration::from_secs(900);
@@ -73,8 +78,14 @@ fn the_age_of_the_oldest_upload_grows_between_looks() {
     clock.advance(Duration::from_secs(50));
     let text = Metrics::new(sources).text().unwrap();
     assert!(text.contains("wharfinger_uploads_open 3.0\n"), "{text}");
-    assert!(text.contains("wharfinger_uploads_oldest_age_seconds 150.0\n"), "{text}");
-    assert!(text.contains("wharfinger_uploads_looked_at_timestamp_seconds 1000.0\n"), "{text}");
+    assert!(
+        text.contains("wharfinger_uploads_oldest_age_seconds 150.0\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("wharfinger_uploads_looked_at_timestamp_seconds 1000.0\n"),
+        "{text}"
+    );
 }
 
 fn row(family: &Family) -> String {
