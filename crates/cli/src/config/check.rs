@@ -119,7 +119,7 @@ impl Findings {
         }
     }
 
-    fn unknown(&mut self, section: &str, entry: &Entry) {
+    pub(super) fn unknown(&mut self, section: &str, entry: &Entry) {
         let hint = match meant(section, &entry.key) {
             Some(path) => format!("; did you mean `{path}`?"),
             None => String::new(),

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::check::{Findings, Value, default_value, read, shape};
-use super::fault::{Fault, Position, quote};
+use super::fault::{Fault, Position};
 use super::scalar;
-use super::schema::{Row, children, find, join, meant};
+use super::schema::{Row, children, find, join};
 use super::tree::{Content, Node};
 
 /// One section of a list.
@@ -32,34 +32,29 @@ impl Findings {
             self.faults.push(Fault::new(&node.at, message));
             return;
         };
-        let items = nodes.iter().map(|node| self.item(row, node)).collect();
+        let items = nodes.iter().filter_map(|node| self.item(row, node));
+        let items = items.collect();
         self.values.insert(row.path, Value::Items(items));
     }
 
-    fn item(&mut self, row: &'static Row, node: &Node) -> Item {
-        let mut values = BTreeMap::new();
-        if let Content::Map(entries) = &node.content {
-            for entry in entries.iter().filter(|entry| !entry.value.is_null()) {
-                let path = join(row.path, &entry.key);
-                let Some(key) = find(&path) else {
-                    let hint = meant(row.path, &entry.key)
-                        .map_or(String::new(), |path| format!("; did you mean `{path}`?"));
-                    let message = format!("unknown key {}{hint}", quote(&path));
-                    self.faults.push(Fault::new(&entry.at, message));
-                    continue;
-                };
-                match read(key, &entry.value) {
-                    Ok(value) => drop(values.insert(key.name(), value)),
-                    Err(message) => self.faults.push(Fault::new(&entry.value.at, message)),
-                }
-            }
-        } else {
-            let message = format!(
-                "`{}` takes a list of sections; this is {}",
-                row.path,
-                shape(node)
-            );
+    fn item(&mut self, row: &'static Row, node: &Node) -> Option<Item> {
+        let Content::Map(entries) = &node.content else {
+            let (name, found) = (row.path, shape(node));
+            let message = format!("`{name}` takes a list of sections; this is {found}");
             self.faults.push(Fault::new(&node.at, message));
+            return None;
+        };
+        let mut values = BTreeMap::new();
+        for entry in entries.iter().filter(|entry| !entry.value.is_null()) {
+            let path = join(row.path, &entry.key);
+            let Some(key) = find(&path) else {
+                self.unknown(row.path, entry);
+                continue;
+            };
+            match read(key, &entry.value) {
+                Ok(value) => drop(values.insert(key.name(), value)),
+                Err(message) => self.faults.push(Fault::new(&entry.value.at, message)),
+            }
         }
         for key in children(row.path) {
             if let Some(default) = key.default {
@@ -68,10 +63,10 @@ impl Findings {
                     .or_insert_with(|| default_value(key, default));
             }
         }
-        Item {
+        Some(Item {
             at: node.at.clone(),
             values,
-        }
+        })
     }
 }
 

@@ -160,7 +160,7 @@ fn keys_that_are_not_built_are_refused_as_in_the_file() {
 #[test]
 fn lists_are_given_whole_or_by_number() {
     let checks = |variables: &[(&str, &str)]| {
-        let checks = loaded(variables).settings.health.checks;
+        let checks = settings(variables).settings.health.checks;
         let names = checks.into_iter().map(|(name, ..)| name);
         names.collect::<Vec<_>>()
     };
