@@ -95,8 +95,8 @@ async fn run(
         Verify::Always => VerifyPolicy::Always,
         Verify::Never => VerifyPolicy::Never,
     };
-    options.sparse_manifests = config.sparse_manifests;
     options.catalog_rescan = config.catalog_rescan;
+    options.manifest_rules = config.manifest_rules.clone();
     let store = Store::new(Arc::clone(&driver), cache, runtime.clone(), options);
 
     let candidates = config.http.addr.candidates()?;
@@ -105,6 +105,7 @@ async fn run(
         secret,
         delete_enabled: config.storage.delete_enabled,
         drain_timeout: config.http.drain_timeout,
+        pages: config.pages,
         limits: limits::limits(&config.limits),
     };
     let codes = wharfinger_server::codes();

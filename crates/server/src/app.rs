@@ -10,7 +10,7 @@ use wharfinger_oci::{CodeTable, RepositoryName};
 use wharfinger_runtime::Runtime;
 use wharfinger_store::{Repository, Store};
 
-use crate::config::{Config, Limits};
+use crate::config::{Config, Limits, Pages};
 use crate::error::Failure;
 use crate::event::{Event, EventAction, Events, Target};
 use crate::health::Health;
@@ -30,6 +30,7 @@ pub(crate) struct App {
     pub(crate) ids: RequestIds,
     pub(crate) codes: CodeTable,
     pub(crate) delete_enabled: bool,
+    pub(crate) pages: Pages,
     pub(crate) limits: Limits,
     pub(crate) quotas: Arc<Quotas>,
     pub(crate) metrics: Arc<HttpMetrics>,
@@ -47,6 +48,7 @@ impl App {
             tokens: UploadTokens::new(&config.secret),
             codes: parts.codes,
             delete_enabled: config.delete_enabled,
+            pages: config.pages,
             quotas: Arc::new(Quotas::new(&config.limits)),
             limits: config.limits.clone(),
             metrics: parts.metrics,

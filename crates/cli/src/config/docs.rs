@@ -97,6 +97,8 @@ fn takes(row: &Row) -> String {
         Kind::List => "list of sections".to_owned(),
         Kind::Hooks => "list, all disabled".to_owned(),
         Kind::UrlPath => "path of a URL".to_owned(),
+        Kind::Patterns => "list of regular expressions".to_owned(),
+        Kind::Platforms => "list of `{architecture, os}`".to_owned(),
     }
 }
 

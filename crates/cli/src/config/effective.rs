@@ -81,6 +81,15 @@ fn value_text(value: &Value) -> String {
             });
             format!("[{}]", items.collect::<Vec<_>>().join(", "))
         }
+        Value::Patterns(patterns) => serde_json::Value::from(patterns.as_slice()).to_string(),
+        Value::Platforms(platforms) => {
+            let item = |(architecture, os): &(String, String)| serde_json::json!({ "architecture": architecture, "os": os });
+            platforms
+                .iter()
+                .map(item)
+                .collect::<serde_json::Value>()
+                .to_string()
+        }
     }
 }
 

@@ -52,6 +52,10 @@ pub(crate) enum Kind {
     Hooks,
     /// The path of a URL, from the slash on.
     UrlPath,
+    /// A list of regular expressions.
+    Patterns,
+    /// A list of platforms.
+    Platforms,
 }
 
 /// Whether a key may be used.
