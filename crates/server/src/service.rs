@@ -102,7 +102,10 @@ async fn dispatch(call: &Call, body: RequestBody) -> Result<Response, Failure> {
     match route(request.method(), request.path(), request.query()) {
         Ok(action) => {
             call.begin(action.handler());
-            perform(call, action, body).await
+            match admit_content(call, &action) {
+                Ok(_place) => perform(call, action, body).await,
+                Err(failure) => Err(fail_after(failure, body).await),
+            }
         }
         Err(failure) => {
             call.begin(Handler::meant(request.path()));
@@ -113,18 +116,6 @@ async fn dispatch(call: &Call, body: RequestBody) -> Result<Response, Failure> {
 
 /// Every action has its handler, and every handler takes a granted action.
 async fn perform(call: &Call, action: Action, body: RequestBody) -> Result<Response, Failure> {
-    // What brings content gives way first, so that content can still be pulled.
-    let _place = if action.brings_content() {
-        match call.app.quotas.uploads.take() {
-            Some(place) => Some(place),
-            None => {
-                call.app.metrics.shed(Shed::Uploads);
-                return Err(fail_after(Failure::busy(), body).await);
-            }
-        }
-    } else {
-        None
-    };
     let principal = Principal::Anonymous;
     macro_rules! grant {
         ($action:expr) => {
@@ -190,6 +181,19 @@ fn admit(call: &Call, within_quota: bool) -> Result<Place, Failure> {
         app.metrics.shed(Shed::Requests);
         Failure::busy()
     })
+}
+
+/// Takes a place among the requests that bring content, if this one does: they give way first, so that
+/// content can still be pulled.
+fn admit_content(call: &Call, action: &Action) -> Result<Option<Place>, Failure> {
+    if !action.brings_content() {
+        return Ok(None);
+    }
+    let place = call.app.quotas.uploads.take().ok_or_else(|| {
+        call.app.metrics.shed(Shed::Uploads);
+        Failure::busy()
+    })?;
+    Ok(Some(place))
 }
 
 /// What every request gets while a health check fails: the words of Distribution.

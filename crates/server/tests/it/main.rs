@@ -8,6 +8,7 @@ mod deletes;
 mod events;
 mod failures;
 mod fixture;
+mod limits;
 mod lists;
 mod logs;
 mod manifests;
