@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
@@ -12,9 +12,18 @@ use wharfinger_server::{
     Check, CheckKind, Debug, Disk, EventCounters, Health, HttpMetrics, Metrics, Readiness, Sources,
     UploadCensus,
 };
-use wharfinger_store::CacheCounters;
+use wharfinger_store::{CacheCounters, Store};
 
 use crate::config::{CheckConfig, DebugConfig, HealthConfig};
+
+/// 10 s: a start has better to do than to look for uploads.
+const FIRST_LOOK: Duration = Duration::from_secs(10);
+
+/// 5 min: uploads are given up after days, and a look goes through every repository.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(300);
+
+/// 60 s: a fifth of the time between two looks.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What the listener for operators shows, gathered while the registry is put together.
 #[derive(Debug)]
@@ -25,7 +34,7 @@ pub(crate) struct Shown {
     pub(crate) driver: Arc<dyn Driver>,
     pub(crate) driver_metrics: Arc<DriverMetrics>,
     pub(crate) filesystem: Option<Filesystem>,
-    pub(crate) uploads: Arc<UploadCensus>,
+    pub(crate) store: Store,
     pub(crate) cache: Option<Arc<CacheCounters>>,
     pub(crate) disk: Option<Disk>,
     pub(crate) started: SystemTime,
@@ -98,13 +107,15 @@ pub(crate) async fn show(
     );
     let health = Arc::clone(&shown.health);
     let metrics = config.metrics.clone().map(|path| {
+        let uploads = Arc::new(UploadCensus::new());
+        count_uploads(shown.store, Arc::clone(&uploads), runtime);
         let metrics = Metrics::new(Sources {
             http: shown.http,
             events: shown.events,
             storage: (shown.driver.name(), shown.driver_metrics),
             cache: shown.cache,
             filesystem: shown.filesystem,
-            uploads: shown.uploads,
+            uploads,
             clock: Arc::clone(&runtime.clock),
             disk: shown.disk,
             health: shown.health,
@@ -120,6 +131,35 @@ pub(crate) async fn show(
     };
     runtime.tasks.spawn(debug.serve(listener, runtime.clone()));
     Ok(())
+}
+
+/// Counts the uploads in the storage from time to time. A look that takes too long is given up, and the
+/// one before it stays, with its time.
+fn count_uploads(store: Store, census: Arc<UploadCensus>, runtime: &Runtime) {
+    let clock = Arc::clone(&runtime.clock);
+    let ended = runtime.tasks.cancelled();
+    let looking = async move {
+        clock.sleep(FIRST_LOOK).await;
+        loop {
+            tokio::select! {
+                count = store.count_uploads() => match count {
+                    Ok(count) => census.note(count.open, count.oldest_started_at, clock.now()),
+                    Err(error) => tracing::warn!(%error, "cannot count the open uploads"),
+                },
+                () = clock.sleep(LOOK_TIMEOUT) => tracing::warn!(
+                    timeout = ?LOOK_TIMEOUT,
+                    "counting the open uploads takes too long; they are shown as last counted"
+                ),
+            }
+            clock.sleep(BETWEEN_LOOKS).await;
+        }
+    };
+    runtime.tasks.spawn(async move {
+        tokio::select! {
+            () = ended => {}
+            () = looking => {}
+        }
+    });
 }
 
 async fn bind(candidates: &[SocketAddr]) -> anyhow::Result<TcpListener> {

@@ -12,7 +12,7 @@ use wharfinger_auth::{Gate, Open};
 use wharfinger_driver::{Driver, DriverMetrics, Filesystem, FilesystemOptions, Memory, Observed};
 use wharfinger_runtime::{Runtime, Secret};
 use wharfinger_server::{
-    Config, Disk, Endpoint, EventCounters, Health, HttpMetrics, Parts, Server, UploadCensus,
+    Config, Disk, Endpoint, EventCounters, Health, HttpMetrics, Parts, Server,
 };
 use wharfinger_store::{
     CacheCounters, CountedDescriptorCache, DescriptorCache, MemoryDescriptorCache, Store,
@@ -120,7 +120,7 @@ async fn run(
             driver,
             driver_metrics,
             filesystem: filesystem.clone(),
-            uploads: Arc::new(UploadCensus::new()),
+            store: store.clone(),
             cache: cache_counters,
             disk,
             started,

@@ -32,6 +32,7 @@
 mod blobs;
 mod cache;
 mod catalog;
+mod census;
 mod error;
 mod ingest;
 mod layout;
@@ -50,6 +51,7 @@ pub use cache::{
     CacheCounters, CachedDescriptor, CountedDescriptorCache, DescriptorCache, MemoryDescriptorCache,
 };
 pub use catalog::CatalogPage;
+pub use census::UploadCount;
 pub use error::{Error, ErrorKind, Result};
 pub use ingest::{Committed, Expected, IngestSet, IngestStatus, IngestWriter, Purpose};
 pub use layout::{followed, journal, probe, root};
