@@ -93,7 +93,9 @@ impl Findings {
             let path = join(section, &entry.key);
             if let Some(row) = find(&path) {
                 match row.status {
-                    Status::Known if row.kind == Kind::List => self.list(row, &entry.value),
+                    Status::Known if row.kind == Kind::List => {
+                        self.list_of_sections(row, &entry.value)
+                    }
                     Status::Known if row.is_section() => self.subsection(row, entry),
                     Status::Known => self.setting(row, entry, false),
                     Status::NotYet(_) | Status::Gone(_) => {

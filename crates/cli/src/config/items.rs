@@ -19,7 +19,7 @@ pub(crate) struct Item {
 
 impl Findings {
     /// Checks a list whose name is that of `row`.
-    pub(super) fn list(&mut self, row: &'static Row, node: &Node) {
+    pub(super) fn list_of_sections(&mut self, row: &'static Row, node: &Node) {
         if node.is_null() {
             return;
         }
