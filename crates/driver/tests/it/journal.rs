@@ -93,12 +93,12 @@ async fn what_the_journal_does_is_counted() {
     let place = Place::new();
     let driver = place.open("boot");
     let before = driver.journal_stats().unwrap();
-    let write = driver.put_one(
-        &path("a/link"),
-        Bytes::from_static(b"x"),
-        Durability::Durable,
-    );
-    write.await.unwrap();
+    let link = path("a/link");
+    let content = Bytes::from_static(b"x");
+    driver
+        .put_one(&link, content, Durability::Durable)
+        .await
+        .unwrap();
     let after = driver.journal_stats().unwrap();
     assert_eq!(after.syncs, before.syncs + 1);
     assert!(after.written_bytes > before.written_bytes);
