@@ -95,8 +95,8 @@ async fn run(
         Verify::Always => VerifyPolicy::Always,
         Verify::Never => VerifyPolicy::Never,
     };
-    options.catalog_rescan = config.catalog_rescan;
     options.manifest_rules = config.manifest_rules.clone();
+    options.catalog_rescan = config.catalog_rescan;
     let store = Store::new(Arc::clone(&driver), cache, runtime.clone(), options);
 
     let candidates = config.http.addr.candidates()?;

@@ -27,12 +27,12 @@ pub(crate) struct ServeConfig {
     pub(crate) health: HealthConfig,
     /// `wharfinger.limits`.
     pub(crate) limits: LimitsConfig,
-    /// `wharfinger.catalog.rescan`.
-    pub(crate) catalog_rescan: Duration,
     /// `validation`, and `wharfinger.manifests`.
     pub(crate) manifest_rules: ManifestRules,
     /// `catalog` and `tags`.
     pub(crate) pages: Pages,
+    /// `wharfinger.catalog.rescan`.
+    pub(crate) catalog_rescan: Duration,
 }
 
 /// What is written to the log, and how.
