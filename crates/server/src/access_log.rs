@@ -22,6 +22,7 @@ use crate::body::BodyEnd;
 use crate::error::FailureCode;
 use crate::listener::UnderWay;
 use crate::metrics::{Ended, Handler};
+use crate::quotas::Place;
 use crate::response::{Body, BodyError, Response};
 
 /// The target of the access log's lines, by which they are switched on and off.
@@ -53,6 +54,8 @@ pub(crate) struct Line {
     call: Call,
     body_end: BodyEnd,
     span: Span,
+    /// What the request takes of what all may have.
+    _place: Option<Place>,
 }
 
 impl Line {
@@ -66,7 +69,13 @@ impl Line {
             call,
             body_end,
             span,
+            _place: None,
         }
+    }
+
+    /// Keeps a place until the request has ended.
+    pub(crate) fn hold(&mut self, place: Place) {
+        self._place = Some(place);
     }
 
     /// Goes on with the body of the answer.

@@ -57,14 +57,15 @@ pub(crate) fn serve(
         app,
         request: Arc::new(request),
     };
-    let line = access_log::Line::new(call.clone(), end.clone(), span.clone());
+    let mut line = access_log::Line::new(call.clone(), end.clone(), span.clone());
+    let admitted = query.map_err(Failure::from);
+    let admitted = admitted.and_then(|()| admit(&call, within_quota));
+    // The line ends when the answer has been sent.
+    let admitted = admitted.map(|place| line.hold(place));
     async move {
         let answer = async {
-            let answer = match query
-                .map_err(Failure::from)
-                .and_then(|()| admit(&call, within_quota))
-            {
-                Ok(_place) => dispatch(&call, body).await,
+            let answer = match admitted {
+                Ok(()) => dispatch(&call, body).await,
                 Err(failure) => Err(fail_after(failure, body).await),
             };
             answer.unwrap_or_else(|failure| {

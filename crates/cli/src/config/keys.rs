@@ -75,7 +75,12 @@ pub(crate) static KEYS: &[Row] = &[
     key("storage.delete", Section, "Deleting of tags, manifests and blobs."),
     key("storage.delete.enabled", Bool, "Allows DELETE; otherwise it answers 405.")
         .default("false"),
-    key("storage.cache", Section, "The cache of blob descriptors (size and media type)."),
+    key(
+        "storage.cache",
+        Section,
+        "The cache of blob descriptors (size and media type). It is asked where the storage is far away; a \
+         filesystem answers as fast as a cache, and there it does nothing.",
+    ),
     key(
         "storage.cache.blobdescriptor",
         Word(&["inmemory"]),
