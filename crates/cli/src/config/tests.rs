@@ -201,6 +201,7 @@ fn the_effective_settings_are_a_file_without_secrets() {
       level: info
       formatter: text
       fields: {}
+      reportcaller: false
       accesslog:
         disabled: false
     storage:
@@ -213,7 +214,23 @@ fn the_effective_settings_are_a_file_without_secrets() {
       addr: "127.0.0.1:5000"
       secret: # made anew at each start
       draintimeout: 1m
+      debug:
+        prometheus:
+          enabled: false
+          path: /metrics
+    health:
+      storagedriver:
+        enabled: false
+        interval: 10s
+        threshold: 0
     wharfinger:
+      accesslog: combined
+      limits:
+        connections: 10000
+        addressconnections: 5000
+        requests: 10000
+        uploads: 9000
+        manifestmemory: 67108864
       durability: full
       verify: changed
       manifests:

@@ -204,9 +204,9 @@ fn access_lines_are_those_of_distribution_on_standard_output() {
     let operated = Operated::start(&[("LOG_LEVEL", "error".to_owned())]);
     let mut client = operated.server.client();
     let agent = "me \"x";
-    let request = Request::new("GET", "/v2/_catalog?n=5").header("User-Agent", agent);
+    let request = Request::new("GET", "/v2/?n=5").header("User-Agent", agent);
     client.send(&request).unwrap().expect(200).unwrap();
-    let end = r#"] "GET /v2/_catalog?n=5 HTTP/1.1" 200 20 "" "me \"x""#;
+    let end = r#"] "GET /v2/?n=5 HTTP/1.1" 200 2 "" "me \"x""#;
     eventually!(operated.log().lines().any(|line| line.ends_with(end)));
     let log = operated.log();
     let line = log.lines().find(|line| line.ends_with(end)).unwrap();

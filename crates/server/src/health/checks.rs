@@ -187,6 +187,8 @@ mod tests {
                 }
             };
             tokio::select! {
+                // It has to sleep before the clock moves.
+                biased;
                 () = check.repeat(&health, &clock) => {}
                 () = rounds => {}
             }

@@ -50,7 +50,7 @@ fn what_is_written_is_what_the_table_says() {
     );
     assert!(text.contains("wharfinger_journal_segments 0.0\n"), "{text}");
     assert!(
-        !text.contains("wharfinger_uploads_open "),
+        !text.contains("\nwharfinger_uploads_open "),
         "nobody has looked"
     );
     assert!(text.ends_with("# EOF\n"));

@@ -100,7 +100,7 @@ fn pushes_give_way_before_pulls() {
 fn manifests_that_drip_do_not_keep_their_memory() {
     let fixture = with(|config| {
         config.limits.manifest_memory_bytes = 4 << 20;
-        config.limits.whole_body_timeout = Duration::from_millis(500);
+        config.limits.whole_body_timeout = Duration::from_secs(2);
     });
     let image = Image::build(6, &[2048]);
     for blob in image.blobs() {
@@ -109,7 +109,7 @@ fn manifests_that_drip_do_not_keep_their_memory() {
     // What came of each is held, and that is all there is.
     let target = "/v2/library/thing/manifests/drip";
     let mut dripping: Vec<_> = (0..2)
-        .map(|_| begin(&fixture, "PUT", target, &vec![b' '; 2_090_000]))
+        .map(|_| begin(&fixture, "PUT", target, &vec![b' '; 2 << 20]))
         .collect();
     let manifest = "/v2/library/thing/manifests/v1";
     let answer = |fixture: &Fixture| fixture.put_manifest(manifest, &image.manifest);
