@@ -89,14 +89,7 @@ async fn run(
         disk,
     } = storage(&config, &runtime)?;
     let (cache, cache_counters) = cache(&config.storage.cache, &*driver);
-    let mut options = StoreOptions::new(secret.clone());
-    options.verify = match config.verify {
-        Verify::Changed => VerifyPolicy::Changed,
-        Verify::Always => VerifyPolicy::Always,
-        Verify::Never => VerifyPolicy::Never,
-    };
-    options.manifest_rules = config.manifest_rules.clone();
-    options.catalog_rescan = config.catalog_rescan;
+    let options = store_options(&config, secret.clone());
     let store = Store::new(Arc::clone(&driver), cache, runtime.clone(), options);
 
     let candidates = config.http.addr.candidates()?;
@@ -160,6 +153,18 @@ async fn run(
         () = insisted => tracing::warn!("ended at once, since a second signal asked for it"),
     }
     Ok(())
+}
+
+fn store_options(config: &ServeConfig, secret: Secret<Vec<u8>>) -> StoreOptions {
+    let mut options = StoreOptions::new(secret);
+    options.verify = match config.verify {
+        Verify::Changed => VerifyPolicy::Changed,
+        Verify::Always => VerifyPolicy::Always,
+        Verify::Never => VerifyPolicy::Never,
+    };
+    options.manifest_rules = config.manifest_rules.clone();
+    options.catalog_rescan = config.catalog_rescan;
+    options
 }
 
 /// Asks all tasks to end; tells whether they did in time.
