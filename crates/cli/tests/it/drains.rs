@@ -2,14 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use wharfinger_testkit::{
-    Blob, Client, Random, RegistryConfig, Request, Scratch, Signal, Stopwatch, eventually,
-    free_port,
+    Blob, Client, Connection, Random, RegistryConfig, Request, Response, Scratch, Server, Signal,
+    Stopwatch, eventually, free_port,
 };
 
 use crate::kills::Pusher;
@@ -60,95 +62,111 @@ fn no_acknowledged_image_is_lost_to_orderly_ends() {
     }
 }
 
-/// Starts a PATCH of a megabyte and sends the half of it.
-fn begin_patch(
-    server: &wharfinger_testkit::Server,
-    blob: &Blob,
-) -> (wharfinger_testkit::Connection, String) {
-    let location = server.registry().start_upload("a/b").unwrap();
-    let mut connection = server.client().connect().unwrap();
-    let length = blob.bytes.len().to_string();
-    let patch = Request::new("PATCH", location.as_str()).header("Content-Length", length);
-    connection.send_head(&patch).unwrap();
-    connection
-        .send(&blob.bytes[..blob.bytes.len() / 2])
-        .unwrap();
-    (connection, location)
+/// A registry, and where it tells what it does.
+struct Watched {
+    server: Server,
+    operators: SocketAddr,
+    scratch: Scratch,
+}
+
+impl Watched {
+    fn start(variables: &[(&str, String)]) -> Self {
+        let scratch = Scratch::new("drains").unwrap();
+        let config = RegistryConfig::new(&scratch.join("data"));
+        let operators = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let mut all = vec![
+            ("HTTP_DEBUG_ADDR", operators.to_string()),
+            ("HTTP_DEBUG_PROMETHEUS_ENABLED", "true".to_owned()),
+        ];
+        all.extend_from_slice(variables);
+        Self {
+            server: wharfinger_with(&config, &scratch, &all).unwrap(),
+            operators,
+            scratch,
+        }
+    }
+
+    fn ask(&self, target: &str) -> Response {
+        let mut client = Client::new(self.operators);
+        client.send(&Request::new("GET", target)).unwrap()
+    }
+
+    /// Sends half of a PATCH; returns once the server is about it.
+    fn begin_patch(&self, blob: &Blob) -> (Connection, String) {
+        let location = self.server.registry().start_upload("a/b").unwrap();
+        let mut connection = self.server.client().connect().unwrap();
+        let length = blob.bytes.len().to_string();
+        let patch = Request::new("PATCH", location.as_str()).header("Content-Length", length);
+        connection.send_head(&patch).unwrap();
+        let half = blob.bytes.len() / 2;
+        connection.send(&blob.bytes[..half]).unwrap();
+        let under_way = r#"in_flight_requests{handler="blob_upload_chunk"} 1.0"#;
+        eventually!(self.ask("/metrics").text().contains(under_way));
+        (connection, location)
+    }
+
+    fn signal(&mut self) {
+        self.server.process().unwrap().signal(Signal::TERM).unwrap();
+    }
+
+    fn ended(&mut self, timeout: Duration) -> Option<i32> {
+        self.server.process().unwrap().wait(timeout).unwrap().code()
+    }
 }
 
 #[test]
 fn a_request_that_is_under_way_ends_and_nobody_else_is_let_in() {
-    let scratch = Scratch::new("drains").unwrap();
-    let config = RegistryConfig::new(&scratch.join("data"));
-    let operators = format!("127.0.0.1:{}", free_port());
-    let debug = [("HTTP_DEBUG_ADDR", operators.clone())];
-    let mut server = wharfinger_with(&config, &scratch, &debug).unwrap();
+    let mut watched = Watched::start(&[]);
     let blob = Blob::random(3, 1 << 20);
-    let (mut connection, _) = begin_patch(&server, &blob);
-    server.process().unwrap().signal(Signal::TERM).unwrap();
+    let (mut connection, _) = watched.begin_patch(&blob);
+    watched.signal();
     // Whoever asks whether to send requests here is told no, and who still lives is told yes.
-    let mut asked = Client::new(operators.parse().unwrap());
-    let mut status = |target| asked.send(&Request::new("GET", target)).unwrap().status();
-    eventually!(status("/readyz") == 503);
-    assert_eq!(status("/livez"), 200);
-    eventually!(server.client().connect().is_err());
+    eventually!(watched.ask("/readyz").status() == 503);
+    assert_eq!(watched.ask("/livez").status(), 200);
+    eventually!(watched.server.client().connect().is_err());
     connection
         .send(&blob.bytes[blob.bytes.len() / 2..])
         .unwrap();
-    let answer = connection
-        .read_response(false)
-        .unwrap()
-        .expect(202)
-        .unwrap();
-    assert!(answer.head.closes());
-    let status = server.process().unwrap().wait(LONGEST_END).unwrap();
-    assert_eq!(status.code(), Some(0));
+    let answer = connection.read_response(false).unwrap();
+    assert!(answer.expect(202).unwrap().head.closes());
+    assert_eq!(watched.ended(LONGEST_END), Some(0));
 }
 
 #[test]
 fn what_had_come_of_a_cut_patch_can_be_gone_on_from() {
-    let scratch = Scratch::new("drains").unwrap();
-    let config = RegistryConfig::new(&scratch.join("data"));
-    let drain = [("HTTP_DRAINTIMEOUT", "200ms".to_owned())];
-    let mut server = wharfinger_with(&config, &scratch, &drain).unwrap();
+    let mut watched = Watched::start(&[("HTTP_DRAINTIMEOUT", "500ms".to_owned())]);
     let blob = Blob::random(4, 1 << 20);
-    let half = blob.bytes.len() / 2;
-    let (_connection, location) = begin_patch(&server, &blob);
+    let (_connection, location) = watched.begin_patch(&blob);
     let path = location.split('?').next().unwrap().to_owned();
-    let status = server.terminate(Duration::from_secs(30)).unwrap();
-    assert_eq!(status.code(), Some(0));
-    server.restart().unwrap();
-    let told = server.client().send(&Request::new("GET", path)).unwrap();
+    watched.signal();
+    assert_eq!(watched.ended(Duration::from_secs(30)), Some(0));
+    watched.server.restart().unwrap();
+    let mut client = watched.server.client();
+    let told = client.send(&Request::new("GET", path)).unwrap();
     let told = told.expect(204).unwrap();
-    assert_eq!(
-        told.header("range"),
-        Some(format!("0-{}", half - 1).as_str())
-    );
+    let range = told.header("range").unwrap();
+    let last: usize = range.strip_prefix("0-").unwrap().parse().unwrap();
+    assert!(last > 0, "nothing was kept");
     let next = told.header("location").unwrap();
     let next = &next[next.find("/v2/").unwrap()..];
-    let mut registry = server.registry();
-    registry
-        .finish_upload(next, &blob.digest, &blob.bytes[half..])
-        .unwrap();
+    let mut registry = watched.server.registry();
+    let rest = &blob.bytes[last + 1..];
+    registry.finish_upload(next, &blob.digest, rest).unwrap();
     assert_eq!(registry.blob("a/b", &blob.digest).unwrap(), blob.bytes);
 }
 
 #[test]
 fn a_second_signal_ends_at_once() {
-    let scratch = Scratch::new("drains").unwrap();
-    let config = RegistryConfig::new(&scratch.join("data"));
-    let mut server = wharfinger(&config, &scratch).unwrap();
+    let mut watched = Watched::start(&[]);
     let blob = Blob::random(5, 1 << 20);
-    let (_connection, _) = begin_patch(&server, &blob);
-    let process = server.process().unwrap();
-    process.signal(Signal::TERM).unwrap();
-    let log = scratch.join(format!("wharfinger-{}.log", config.port));
+    let (_connection, _) = watched.begin_patch(&blob);
+    watched.signal();
+    let log = watched.scratch.join("log");
     eventually!(
-        std::fs::read_to_string(&log)
+        fs::read_to_string(&log)
             .unwrap()
             .contains("letting requests end")
     );
-    process.signal(Signal::TERM).unwrap();
-    let status = process.wait(Duration::from_secs(5)).unwrap();
-    assert_eq!(status.code(), Some(0));
+    watched.signal();
+    assert_eq!(watched.ended(Duration::from_secs(5)), Some(0));
 }

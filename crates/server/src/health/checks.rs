@@ -165,8 +165,8 @@ mod tests {
         let health = Health::new();
         let kind = ErrorKind::Unavailable;
         let plan = FaultPlan::new()
-            .fail(Method::Stat, 1, kind)
-            .fail(Method::Stat, 2, kind);
+            .fail(Method::Stat, 0, kind)
+            .fail(Method::Stat, 1, kind);
         let check = Check {
             name: "storage".to_owned(),
             kind: storage(plan),
