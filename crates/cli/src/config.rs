@@ -36,8 +36,8 @@ pub(crate) use environment::{CONFIGURATION_PATH, PREFIX as VARIABLE_PREFIX};
 pub(crate) use fault::Report;
 pub(crate) use health::{CheckConfig, DebugConfig, HealthConfig};
 pub(crate) use types::{
-    AccessLog, CacheConfig, DriverConfig, Durability, LimitsConfig, LogConfig, LogFormat, LogLevel,
-    SecretSource, ServeConfig, Verify,
+    AccessLog, CacheConfig, DriverConfig, Durability, LimitsConfig, Listen, LogConfig, LogFormat,
+    LogLevel, SecretSource, ServeConfig, Verify,
 };
 
 use std::fs::File;

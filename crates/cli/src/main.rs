@@ -9,6 +9,7 @@ mod limits;
 mod operation;
 mod output;
 mod serve;
+mod systemd;
 mod telemetry;
 
 use std::env;

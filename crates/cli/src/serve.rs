@@ -19,9 +19,10 @@ use wharfinger_store::{
     StoreOptions, VerifyPolicy,
 };
 
-use crate::config::{CacheConfig, DriverConfig, Durability, ServeConfig, Verify};
+use crate::config::{CacheConfig, DriverConfig, Durability, Listen, ServeConfig, Verify};
 use crate::limits;
 use crate::operation::{self, Shown};
+use crate::systemd;
 
 /// 16 calls at once: enough to keep any disk busy, and each thread costs a megabyte or two.
 /// `maxthreads` of a file may only make it fewer.
@@ -47,8 +48,10 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// cannot be had.
 pub(crate) fn serve(
     config: ServeConfig,
-    reload: impl FnMut() -> anyhow::Result<()> + Send + 'static,
+    reload: impl Fn() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
+    // This comes before every thread.
+    let handed_down = systemd::sockets()?;
     let threads = match &config.storage.driver {
         DriverConfig::Filesystem { max_threads, .. } => (*max_threads).min(MOST_THREADS),
         DriverConfig::Memory => MOST_THREADS,
@@ -67,7 +70,7 @@ pub(crate) fn serve(
         .context("cannot start the threads")?;
     // This comes first: it makes ./wharfinger-data, for its owner alone.
     let secret = config.http.secret.obtain(&*runtime.entropy)?;
-    let result = home.block_on(run(config, runtime, secret, reload));
+    let result = home.block_on(run(config, runtime, secret, handed_down, reload));
     // Whoever is still in a blocking call after all the waiting is not waited for.
     home.shutdown_background();
     result
@@ -77,11 +80,11 @@ async fn run(
     config: ServeConfig,
     runtime: Runtime,
     secret: Secret<Vec<u8>>,
-    reload: impl FnMut() -> anyhow::Result<()> + Send + 'static,
+    handed_down: Vec<Endpoint>,
+    reload: impl Fn() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let started = runtime.clock.now();
     let signals = Signals::install()?;
-    reload_on_hangup(&runtime, reload)?;
     let Storage {
         driver,
         filesystem,
@@ -92,9 +95,13 @@ async fn run(
     let options = store_options(&config, secret.clone());
     let store = Store::new(Arc::clone(&driver), cache, runtime.clone(), options);
 
-    let candidates = config.http.addr.candidates()?;
     let server = Config {
-        endpoints: vec![Endpoint { candidates }],
+        endpoints: endpoints(&config.http.listen, handed_down)?,
+        tls: config.http.tls,
+        http2: config.http.http2,
+        h2c: config.http.h2c,
+        urls: config.http.urls,
+        headers: config.http.headers,
         secret,
         delete_enabled: config.storage.delete_enabled,
         drain_timeout: config.http.drain_timeout,
@@ -130,10 +137,19 @@ async fn run(
         health,
     };
     let server = Server::bind(server, parts).await?;
-    for address in server.local_addrs() {
-        tracing::info!(%address, "listening");
+    for address in server.listening() {
+        tracing::info!(address, "listening");
     }
-    let (asked, insisted) = signals.split();
+    systemd::notify("READY=1");
+    let files = server.reload();
+    let (asked, insisted, reloaded) = signals.split(move || {
+        read_again(&reload);
+        files.notify_one();
+    });
+    let asked = async move {
+        asked.await;
+        systemd::notify("STOPPING=1");
+    };
     let ended = async {
         server.run(asked).await;
         // What cut requests had sent of their uploads is being saved.
@@ -151,6 +167,7 @@ async fn run(
     tokio::select! {
         () = ended => tracing::info!("ended"),
         () = insisted => tracing::warn!("ended at once, since a second signal asked for it"),
+        () = reloaded => {}
     }
     Ok(())
 }
@@ -165,6 +182,25 @@ fn store_options(config: &ServeConfig, secret: Secret<Vec<u8>>) -> StoreOptions 
     options.manifest_rules = config.manifest_rules.clone();
     options.catalog_rescan = config.catalog_rescan;
     options
+}
+
+/// Returns where to listen: sockets that were handed down come before what the configuration says.
+fn endpoints(listen: &Listen, handed_down: Vec<Endpoint>) -> anyhow::Result<Vec<Endpoint>> {
+    if !handed_down.is_empty() {
+        tracing::info!(
+            sockets = handed_down.len(),
+            "listening on the sockets that were handed down; `http.addr` does not count"
+        );
+        return Ok(handed_down);
+    }
+    let endpoint = match listen {
+        Listen::Tcp(address) => {
+            let candidates = address.candidates()?;
+            Endpoint::Tcp { candidates }
+        }
+        Listen::Unix(path) => Endpoint::Unix { path: path.clone() },
+    };
+    Ok(vec![endpoint])
 }
 
 /// Asks all tasks to end; tells whether they did in time.
@@ -188,31 +224,15 @@ async fn close(filesystem: &Filesystem, runtime: &Runtime) {
     }
 }
 
-/// Does again what can be done again at each SIGHUP, which would otherwise end the process.
-fn reload_on_hangup(
-    runtime: &Runtime,
-    mut reload: impl FnMut() -> anyhow::Result<()> + Send + 'static,
-) -> anyhow::Result<()> {
-    let mut hangups = signal(SignalKind::hangup()).context("cannot listen for signals")?;
-    let ended = runtime.tasks.cancelled();
-    runtime.tasks.spawn(async move {
-        let reloading = async {
-            while hangups.recv().await.is_some() {
-                match reload() {
-                    Ok(()) => tracing::info!("the log level was read again"),
-                    Err(error) => tracing::error!(
-                        error = format!("{error:#}"),
-                        "cannot read the configuration again; nothing has changed"
-                    ),
-                }
-            }
-        };
-        tokio::select! {
-            () = ended => {}
-            () = reloading => {}
-        }
-    });
-    Ok(())
+/// Reads the configuration again; one with faults changes nothing.
+fn read_again(reload: &impl Fn() -> anyhow::Result<()>) {
+    match reload() {
+        Ok(()) => tracing::info!("the log level was read again"),
+        Err(error) => tracing::error!(
+            error = format!("{error:#}"),
+            "cannot read the configuration again; nothing has changed"
+        ),
+    }
 }
 
 /// Makes the cache of descriptors. It counts only where the store asks it: what a filesystem knows is asked
@@ -293,10 +313,12 @@ fn warn_unless_durable(durability: Durability) {
     }
 }
 
-/// The signals that end the process: the first asks for it, the second insists.
+/// The signals that end the process: the first asks for it, the second insists. And the one that has files
+/// read again.
 struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
 }
 
 impl Signals {
@@ -305,18 +327,44 @@ impl Signals {
         Ok(Self {
             terminate: install(SignalKind::terminate())?,
             interrupt: install(SignalKind::interrupt())?,
+            hangup: install(SignalKind::hangup())?,
         })
     }
 
-    /// Returns a future for the first signal and one for the second; the second has to be polled
-    /// from the beginning, too.
-    fn split(mut self) -> (impl Future<Output = ()>, impl Future<Output = ()>) {
+    /// Returns a future for the first signal, one for the second, and one that never ends and has files
+    /// read again; the latter two have to be polled from the beginning, too.
+    fn split(
+        self,
+        reload: impl Fn(),
+    ) -> (
+        impl Future<Output = ()>,
+        impl Future<Output = ()>,
+        impl Future<Output = ()>,
+    ) {
         let (first, asked) = tokio::sync::oneshot::channel();
+        let Self {
+            mut terminate,
+            mut interrupt,
+            mut hangup,
+        } = self;
+        let mut next = async move || {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        let reloaded = async move {
+            while hangup.recv().await.is_some() {
+                tracing::info!("reading files again, since SIGHUP asks for it");
+                reload();
+            }
+            std::future::pending().await
+        };
         let insisted = async move {
-            self.next().await;
+            next().await;
             // Whoever waits for it may have ended by itself.
             first.send(()).ok();
-            self.next().await;
+            next().await;
         };
         let asked = async move {
             // The sender is dropped only when nobody listens for signals any more.
@@ -324,14 +372,7 @@ impl Signals {
                 std::future::pending().await
             }
         };
-        (asked, insisted)
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
+        (asked, insisted, reloaded)
     }
 }
 

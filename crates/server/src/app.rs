@@ -4,9 +4,10 @@ use std::future::Future;
 use std::sync::Arc;
 
 use futures_util::TryFutureExt as _;
+use http::{HeaderName, HeaderValue};
 use tracing::{Instrument as _, Span};
 use wharfinger_auth::{Gate, Principal};
-use wharfinger_oci::{CodeTable, RepositoryName};
+use wharfinger_oci::{CodeTable, Query, RepositoryName, Route};
 use wharfinger_runtime::Runtime;
 use wharfinger_store::{Repository, Store};
 
@@ -19,6 +20,7 @@ use crate::quotas::Quotas;
 use crate::request::{RequestIds, RequestInfo};
 use crate::server::Parts;
 use crate::upload_token::UploadTokens;
+use crate::urls::Urls;
 
 /// What every request shares.
 #[derive(Debug)]
@@ -30,6 +32,9 @@ pub(crate) struct App {
     pub(crate) ids: RequestIds,
     pub(crate) codes: CodeTable,
     pub(crate) delete_enabled: bool,
+    pub(crate) urls: Urls,
+    /// What every answer has besides its own headers.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) pages: Pages,
     pub(crate) limits: Limits,
     pub(crate) quotas: Arc<Quotas>,
@@ -48,6 +53,8 @@ impl App {
             tokens: UploadTokens::new(&config.secret),
             codes: parts.codes,
             delete_enabled: config.delete_enabled,
+            urls: config.urls.clone(),
+            headers: config.headers.clone(),
             pages: config.pages,
             quotas: Arc::new(Quotas::new(&config.limits)),
             limits: config.limits.clone(),
@@ -75,6 +82,11 @@ impl Call {
     pub(crate) fn begin(&self, handler: Handler) {
         self.request.note_handler(handler);
         self.app.metrics.began(handler);
+    }
+
+    /// Returns the URL of a route as the client sees it.
+    pub(crate) fn location(&self, route: &Route, query: Option<Query>) -> HeaderValue {
+        self.app.urls.location(&self.request, route, query)
     }
 
     /// Runs something to its end in a task of its own, also when the client goes away.

@@ -150,7 +150,7 @@ impl RequestBody {
             withheld,
             end,
             pace: Pace::default(),
-            client: request.peer().ip(),
+            client: request.peer().client(),
         }
     }
 

@@ -1,9 +1,15 @@
 //! The tree of a configuration held against the table: every fault, and a value for every key.
 
+mod http;
+mod shapes;
+
 use std::collections::BTreeMap;
 
+use ::http::{HeaderName, HeaderValue};
 use serde_json::{Map, Number};
 use wharfinger_runtime::Secret;
+
+use wharfinger_server::{BaseUrl, Prefix};
 
 use super::address::ListenAddress;
 use super::fault::{Fault, Source, quote};
@@ -25,6 +31,10 @@ pub(crate) enum Value {
     Address(ListenAddress),
     Fields(Map<String, serde_json::Value>),
     Items(Vec<Item>),
+    List(Vec<String>),
+    Headers(Vec<(HeaderName, HeaderValue)>),
+    Url(BaseUrl),
+    Prefix(Prefix),
     Patterns(Vec<String>),
     /// Architecture and operating system of each.
     Platforms(Vec<(String, String)>),
@@ -80,6 +90,7 @@ pub(crate) fn check(root: &Node) -> Findings {
     findings.check_validation();
     findings.fill_in_defaults();
     findings.check_health();
+    findings.check_http(root);
     findings
 }
 
@@ -93,7 +104,7 @@ impl Findings {
             let path = join(section, &entry.key);
             if let Some(row) = find(&path) {
                 match row.status {
-                    Status::Known if row.kind == Kind::List => {
+                    Status::Known if row.kind == Kind::Items => {
                         self.list_of_sections(row, &entry.value)
                     }
                     Status::Known if row.is_section() => self.subsection(row, entry),
@@ -250,13 +261,15 @@ pub(super) fn read(row: &Row, node: &Node) -> Result<Value, String> {
     if row.kind == Kind::Hooks {
         return disabled_hooks(node);
     }
-    if row.kind == Kind::Fields {
-        return match &node.content {
-            Content::Map(entries) => Ok(Value::Fields(fields(entries))),
-            _ => Err(format!("`{name}` takes a map, not {}", shape(node))),
-        };
-    }
     match row.kind {
+        Kind::Fields => {
+            return match &node.content {
+                Content::Map(entries) => Ok(Value::Fields(fields(entries))),
+                _ => Err(format!("`{name}` takes a map, not {}", shape(node))),
+            };
+        }
+        Kind::List => return shapes::list(name, node).map(Value::List),
+        Kind::Headers => return shapes::headers(name, node).map(Value::Headers),
         Kind::Patterns => return validation::patterns(name, node),
         Kind::Platforms => return validation::platforms(name, node),
         _ => {}
@@ -274,15 +287,22 @@ pub(super) fn read(row: &Row, node: &Node) -> Result<Value, String> {
         | Kind::Driver
         | Kind::Fields
         | Kind::List
+        | Kind::Headers
         | Kind::Hooks
+        | Kind::Items
         | Kind::Patterns
         | Kind::Platforms => Err(not("a section")),
         Kind::UrlPath if is_url_path(text) => Ok(Value::Text(text.clone())),
         Kind::UrlPath => Err(not("a path that begins with `/`")),
+        Kind::TcpAddress => match text.parse() {
+            Ok(address) => Ok(Value::Address(address)),
+            Err(fault) => Err(format!("`{name}` {} {}", quote(text), fault.0)),
+        },
         Kind::Version if text == VERSION => Ok(Value::Text(text.clone())),
         Kind::Version => Err(not(&format!("`{VERSION}`"))),
-        Kind::Text if text.is_empty() => Err(format!("`{name}` must not be empty")),
-        Kind::Text => Ok(Value::Text(text.clone())),
+        Kind::Text | Kind::Address if text.is_empty() => Err(format!("`{name}` must not be empty")),
+        // What an address is depends on another key; see `check_http`.
+        Kind::Text | Kind::Address => Ok(Value::Text(text.clone())),
         Kind::Secret => Ok(Value::Secret(Secret::new(text.clone()))),
         Kind::Bool => match scalar::boolean(scalar) {
             Some(value) => Ok(Value::Bool(value)),
@@ -300,10 +320,8 @@ pub(super) fn read(row: &Row, node: &Node) -> Result<Value, String> {
         Kind::WordOfAnyCase(words) => {
             word(words, &text.to_lowercase()).ok_or_else(|| word_message(name, words, text))
         }
-        Kind::Address => match text.parse() {
-            Ok(address) => Ok(Value::Address(address)),
-            Err(fault) => Err(format!("`{name}` {} {}", quote(text), fault.0)),
-        },
+        Kind::Url => shapes::url(name, text).map(Value::Url),
+        Kind::Prefix => shapes::prefix(name, text).map(Value::Prefix),
     }
 }
 

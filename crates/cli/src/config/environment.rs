@@ -99,11 +99,13 @@ fn locate(rest: &str) -> Option<(&'static Row, Vec<String>)> {
     })?;
     let takes = match row.kind {
         Kind::Fields => words.iter().all(|word| !word.is_empty()),
+        // A header has no keys below it.
+        Kind::Headers => !word.is_empty() && words.len() == row.path.split('.').count() + 1,
         // `…_0_FILE` is a key in the first section of the list.
-        Kind::List => item_index(&word).is_some(),
+        Kind::Items => item_index(&word).is_some(),
         _ => false,
     };
-    if row.kind == Kind::List {
+    if row.kind == Kind::Items {
         let place = row.path.matches('.').count() + 1;
         words[place].insert(0, ITEM);
     }
@@ -173,7 +175,7 @@ fn set_item(node: &mut Node, index: usize, path: &[String], value: Node) {
     items.push(item);
 }
 
-/// Fields of a log line may be written in any case.
+/// Fields of a log line and headers may be written in any case.
 fn is_named(entry: &Entry, word: &str) -> bool {
     entry.key.to_lowercase() == word
 }

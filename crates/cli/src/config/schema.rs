@@ -46,12 +46,22 @@ pub(crate) enum Kind {
     Address,
     /// A map of anything.
     Fields,
+    /// `HOST:PORT` and never a socket of another kind.
+    TcpAddress,
     /// A list of sections: the rows below it are the keys of each.
-    List,
+    Items,
     /// A list of log hooks, all of them disabled.
     Hooks,
     /// The path of a URL, from the slash on.
     UrlPath,
+    /// `[a, b]`, each a text that is not empty.
+    List,
+    /// A map of the names of headers to lists of values.
+    Headers,
+    /// `http` or `https`, a host, perhaps a port and a path.
+    Url,
+    /// A path that begins with `/`.
+    Prefix,
     /// A list of regular expressions.
     Patterns,
     /// A list of platforms.
@@ -136,7 +146,7 @@ impl Row {
 
     /// Whether this row holds other keys rather than a value.
     pub(crate) fn is_section(&self) -> bool {
-        matches!(self.kind, Kind::Section | Kind::Driver | Kind::List)
+        matches!(self.kind, Kind::Section | Kind::Driver | Kind::Items)
     }
 
     /// Whether this is a key in each section of a list.
@@ -144,7 +154,7 @@ impl Row {
         let parent = self.path.rsplit_once('.').map(|(parent, _)| parent);
         parent
             .and_then(find)
-            .is_some_and(|row| row.kind == Kind::List)
+            .is_some_and(|row| row.kind == Kind::Items)
     }
 
     /// Whether this is a key that can be set.

@@ -8,6 +8,7 @@ mod digests;
 mod drains;
 mod failures;
 mod handover;
+mod http;
 mod kills;
 mod limits;
 mod operation;

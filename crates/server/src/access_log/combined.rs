@@ -34,8 +34,12 @@ impl Display for Combined<'_> {
         let request = self.request;
         let at = Timestamp::try_from(self.at).unwrap_or(Timestamp::UNIX_EPOCH);
         let at = strtime::format("%d/%b/%Y:%H:%M:%S +0000", at).map_err(|_| fmt::Error)?;
-        let (host, method) = (request.peer().ip().to_canonical(), request.method());
-        write!(f, "{host} - - [{at}] \"{method} ")?;
+        // A Unix socket has no address, and Go names it so.
+        match request.peer().address() {
+            Some(address) => write!(f, "{}", address.ip().to_canonical())?,
+            None => f.write_str("@")?,
+        }
+        write!(f, " - - [{at}] \"{} ", request.method())?;
         let mut quoted = Quoted(f);
         quoted.write_str(excerpt(request.path()))?;
         write_query(&mut quoted, request.raw_query())?;
@@ -94,13 +98,17 @@ mod tests {
     use wharfinger_runtime::SeededEntropy;
 
     use super::*;
-    use crate::request::RequestIds;
+    use crate::request::{Peer, RequestIds, Via};
 
     fn line(request: http::request::Builder) -> String {
         let ids = RequestIds::new(&SeededEntropy::new(1));
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let peer = ([127, 0, 0, 1], 45876).into();
-        let request = RequestInfo::new(&ids, peer, parts, Duration::ZERO);
+        let via = Via {
+            peer: Peer::Tcp(([127, 0, 0, 1], 45876).into()),
+            secure: false,
+            within_quota: true,
+        };
+        let request = RequestInfo::new(&ids, via, parts, Duration::ZERO);
         Combined {
             request: &request,
             status: 200,

@@ -8,6 +8,9 @@ mod deletes;
 mod events;
 mod failures;
 mod fixture;
+mod frames;
+mod http2;
+mod http2_attacks;
 mod limits;
 mod lists;
 mod logs;
@@ -15,6 +18,7 @@ mod manifests;
 mod mounts;
 mod sessions;
 mod single_posts;
+mod tls;
 
 /// Defines tests that hold over every driver.
 #[macro_export]
