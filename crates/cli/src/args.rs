@@ -36,7 +36,11 @@ registry keeps its content and a generated secret in ./wharfinger-data, allows d
 on 127.0.0.1:5000.
 
 Variables lie over the file: REGISTRY_HTTP_ADDR sets http.addr, REGISTRY_STORAGE_DELETE_ENABLED sets \
-storage.delete.enabled, and so on for every key.",
+storage.delete.enabled, and so on for every key.
+
+The log goes to standard error, the access log to standard output. The first SIGTERM lets requests end \
+(http.draintimeout), the second does not; SIGHUP reads log.level again. http.debug.addr opens a listener \
+for operators: /livez, /readyz, /debug/health and metrics.",
         after_help = "Examples:
   wharfinger serve
   wharfinger serve /etc/docker/registry/config.yml

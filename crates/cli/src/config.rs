@@ -20,6 +20,8 @@ mod docs;
 mod effective;
 mod environment;
 mod fault;
+mod health;
+mod items;
 mod keys;
 mod resolve;
 mod scalar;
@@ -32,9 +34,10 @@ mod validation;
 pub(crate) use docs::refresh as refresh_docs;
 pub(crate) use environment::{CONFIGURATION_PATH, PREFIX as VARIABLE_PREFIX};
 pub(crate) use fault::Report;
+pub(crate) use health::{CheckConfig, DebugConfig, HealthConfig};
 pub(crate) use types::{
-    CacheConfig, DriverConfig, Durability, Listen, LogConfig, LogFormat, LogLevel, SecretSource,
-    ServeConfig, Verify,
+    AccessLog, CacheConfig, DriverConfig, Durability, LimitsConfig, Listen, LogConfig, LogFormat,
+    LogLevel, SecretSource, ServeConfig, Verify,
 };
 
 use std::fs::File;

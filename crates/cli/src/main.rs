@@ -5,7 +5,8 @@
 
 mod args;
 mod config;
-mod descriptors;
+mod limits;
+mod operation;
 mod output;
 mod serve;
 mod systemd;
@@ -43,11 +44,17 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                 Some(path) => load(path, &environment)?,
                 None => config::load_built_in(&environment).map_err(|report| faulty(&report))?,
             };
-            telemetry::init(&loaded.settings.log)?;
+            let log = telemetry::init(&loaded.settings.log)?;
             for warning in &loaded.warnings {
                 tracing::warn!("{warning}");
             }
-            serve::serve(loaded.settings)?;
+            let reload = move || -> anyhow::Result<()> {
+                if let Some(path) = &path {
+                    log.set(load(path, &environment)?.settings.log.level);
+                }
+                Ok(())
+            };
+            serve::serve(loaded.settings, reload)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Check { config } => check(config),

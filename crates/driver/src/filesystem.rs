@@ -41,6 +41,8 @@ use crate::{
 use self::buffers::Buffers;
 use self::durable::DurableDirectories;
 use self::hot::Hot;
+pub use self::journal::JournalStats;
+
 use self::journal::{Journal, Operation, Promise, Suspects};
 use self::list::Listings;
 use self::tree::{Tree, errno_at};
@@ -178,6 +180,12 @@ impl Filesystem {
             journal::look_after_others(&inner, directory).map_err(io::Error::other)?;
         }
         Ok(Self { inner })
+    }
+
+    /// Returns what the journal has done so far, if there is one.
+    #[must_use]
+    pub fn journal_stats(&self) -> Option<JournalStats> {
+        self.inner.journal.as_ref().map(Journal::stats)
     }
 
     /// Makes everything durable that was answered, and leaves no journal behind. Call it when

@@ -10,7 +10,7 @@ mod marker;
 mod pipeline;
 mod progress;
 mod recovery;
-mod started;
+pub(crate) mod started;
 mod writer;
 
 pub use finish::{Committed, Expected};

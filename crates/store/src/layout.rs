@@ -15,6 +15,7 @@
 //!     _wharfinger/referrers/ALG/HEX/ALG-HEX     what is listed of a manifest whose subject is ALG:HEX
 //!     _wharfinger/seen/ALG                      the manifests that were looked at for that
 //!   _wharfinger/journal/                        the filesystem driver's journal
+//!   _wharfinger/probe-ID                        for a moment, whether anything can be written
 //!   _wharfinger/sources/ALG/HH/HEX              some repositories that have linked a blob
 //! ```
 //!
@@ -39,6 +40,18 @@ pub fn followed() -> Vec<DriverPath> {
 #[must_use]
 pub fn journal() -> DriverPath {
     path(&format!("{ROOT}/_wharfinger/journal"))
+}
+
+/// Returns the top of the tree.
+#[must_use]
+pub fn root() -> DriverPath {
+    path(ROOT)
+}
+
+/// Returns where a process that calls itself `id` finds out whether anything can be written.
+#[must_use]
+pub fn probe(id: u64) -> DriverPath {
+    path(&format!("{ROOT}/_wharfinger/probe-{id:016x}"))
 }
 
 /// Makes a path of words that this module or a grammar has checked.

@@ -32,6 +32,7 @@
 mod blobs;
 mod cache;
 mod catalog;
+mod census;
 mod error;
 mod ingest;
 mod layout;
@@ -46,11 +47,14 @@ mod tag_locks;
 mod tags;
 
 pub use blobs::VerifyPolicy;
-pub use cache::{CachedDescriptor, DescriptorCache, MemoryDescriptorCache};
+pub use cache::{
+    CacheCounters, CachedDescriptor, CountedDescriptorCache, DescriptorCache, MemoryDescriptorCache,
+};
 pub use catalog::CatalogPage;
+pub use census::UploadCount;
 pub use error::{Error, ErrorKind, Result};
 pub use ingest::{Committed, Expected, IngestSet, IngestStatus, IngestWriter, Purpose};
-pub use layout::{followed, journal};
+pub use layout::{followed, journal, probe, root};
 pub use manifests::{ManifestRules, RemovedManifest, RequiredPlatforms, StoredManifest, UrlRules};
 pub use referrers::{ReferrerPage, ReferrerQuery};
 pub use repository::{BlobInfo, BlobRead, Repository};

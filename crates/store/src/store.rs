@@ -10,6 +10,7 @@ use wharfinger_runtime::{Runtime, Secret};
 use crate::blobs::{Blobs, VerifyPolicy};
 use crate::cache::DescriptorCache;
 use crate::catalog::{self, CatalogPage};
+use crate::census::{self, UploadCount};
 use crate::error::Result;
 use crate::ingest::IngestContext;
 use crate::links::Links;
@@ -109,6 +110,15 @@ impl Store {
     #[must_use]
     pub fn repository(&self, name: &RepositoryName) -> Repository {
         Repository::new(Arc::clone(&self.shared), name.clone())
+    }
+
+    /// Counts the uploads that were neither finished nor cancelled. It looks through the whole tree, within a
+    /// bound: do it seldom.
+    ///
+    /// # Errors
+    /// Fails when the storage does.
+    pub async fn count_uploads(&self) -> Result<UploadCount> {
+        census::count(&self.shared.driver).await
     }
 
     /// Returns up to `limit` repositories after the name `after`, component by component.

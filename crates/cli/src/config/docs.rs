@@ -94,6 +94,10 @@ fn takes(row: &Row) -> String {
         }
         Kind::Address => "address".to_owned(),
         Kind::Fields => "map of anything".to_owned(),
+        Kind::TcpAddress => "address".to_owned(),
+        Kind::Items => "list of sections".to_owned(),
+        Kind::Hooks => "list, all disabled".to_owned(),
+        Kind::UrlPath => "path of a URL".to_owned(),
         Kind::List => "list".to_owned(),
         Kind::Headers => "map of lists".to_owned(),
         Kind::Url => "URL".to_owned(),

@@ -5,11 +5,13 @@
 
 mod clients;
 mod digests;
+mod drains;
 mod failures;
 mod handover;
 mod http;
 mod kills;
 mod limits;
+mod operation;
 mod setup;
 mod strace_kills;
 mod tree;
