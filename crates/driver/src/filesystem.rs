@@ -12,6 +12,7 @@ mod hot;
 mod ingest;
 mod journal;
 mod list;
+mod names;
 mod read;
 mod remove;
 mod sync;
@@ -41,6 +42,7 @@ use self::buffers::Buffers;
 use self::durable::DurableDirectories;
 use self::hot::Hot;
 use self::journal::{Journal, Operation, Promise, Suspects};
+use self::list::Listings;
 use self::tree::{Tree, errno_at};
 use self::verified::{Place, Version};
 
@@ -126,6 +128,7 @@ struct Inner {
     temporaries: AtomicU64,
     buffers: Arc<Buffers>,
     hot: Hot,
+    listings: Listings,
     /// Whether `/proc` is mounted, by which a nameless file gets its name.
     #[cfg(target_os = "linux")]
     has_proc: bool,
@@ -148,6 +151,7 @@ impl Filesystem {
             temporaries: AtomicU64::new(0),
             buffers: Arc::default(),
             hot: Hot::new(options.hot_bytes),
+            listings: Listings::default(),
             tree: Arc::new(tree),
             journal: None,
             suspects: None,
@@ -321,6 +325,10 @@ impl Driver for Filesystem {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page> {
+        let listings = &self.inner.listings;
+        if let Some(page) = listings.page(&self.inner.tree, directory, after, limit) {
+            return Ok(page);
+        }
         let (directory, after) = (directory.clone(), after.map(str::to_owned));
         self.blocking(move |inner| inner.list_page(&directory, after.as_deref(), limit))
             .await
