@@ -126,7 +126,13 @@ impl DockerRegistry {
         config: &RegistryConfig,
         directory: &Path,
     ) -> Result<Server> {
-        Server::configured(program.into(), "docker-registry", Vec::new(), config, directory)
+        Server::configured(
+            program.into(),
+            "docker-registry",
+            Vec::new(),
+            config,
+            directory,
+        )
     }
 }
 

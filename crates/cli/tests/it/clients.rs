@@ -1,11 +1,21 @@
 //! Real clients: each pushes an image of its own, each pulls what every other pushed, byte for byte.
 
+mod artifacts;
 mod containerd;
+mod cosign;
+mod deletes;
+mod dock;
 mod docker;
+mod helm;
+mod indexes;
+mod kills;
 mod layouts;
+mod lists;
 mod program;
 mod skopeo;
+mod sluice;
 mod storage;
+mod transfers;
 
 use std::time::Duration;
 
@@ -51,7 +61,7 @@ struct Stored {
     manifest: Blob,
     /// The configuration, then the layers.
     blobs: Vec<Blob>,
-    /// The digests of the unpacked layers.
+    /// The digests of the unpacked layers; none where this is no image.
     diff_ids: Vec<String>,
 }
 
@@ -80,8 +90,9 @@ impl Stored {
                 ))
             })
             .collect::<Result<Vec<Blob>>>()?;
-        let config: Value = serde_json::from_slice(&blobs[0].bytes)?;
-        let diff_ids = serde_json::from_value(config["rootfs"]["diff_ids"].clone())?;
+        let config: Value = serde_json::from_slice(&blobs[0].bytes).unwrap_or_default();
+        let diff_ids = config["rootfs"]["diff_ids"].clone();
+        let diff_ids = serde_json::from_value(diff_ids).unwrap_or_default();
         Ok(Self {
             manifest,
             blobs,
@@ -97,20 +108,21 @@ impl Stored {
 
 /// Every client that is installed.
 fn all(scratch: &Scratch) -> Result<Vec<Box<dyn Client>>> {
-    fn boxed(client: Option<impl Client + 'static>) -> Option<Box<dyn Client>> {
-        client.map(|client| Box::new(client) as Box<dyn Client>)
-    }
     let clients = [
-        boxed(Skopeo::find(scratch)?),
-        boxed(Storage::find(scratch, "podman")?),
-        boxed(Storage::find(scratch, "buildah")?),
-        boxed(Docker::start(scratch)?),
-        boxed(Containerd::start(scratch)?),
-        boxed(Layouts::crane(scratch)?),
-        boxed(Layouts::regctl(scratch)?),
-        boxed(Layouts::oras(scratch)?),
+        Skopeo::find(scratch)?.map(boxed),
+        Storage::find(scratch, "podman")?.map(boxed),
+        Storage::find(scratch, "buildah")?.map(boxed),
+        Docker::start(scratch)?.map(boxed),
+        Containerd::start(scratch)?.map(boxed),
+        Layouts::crane(scratch)?.map(boxed),
+        Layouts::regctl(scratch)?.map(boxed),
+        Layouts::oras(scratch)?.map(boxed),
     ];
     Ok(clients.into_iter().flatten().collect())
+}
+
+fn boxed(client: impl Client + 'static) -> Box<dyn Client> {
+    Box::new(client)
 }
 
 #[test]
@@ -125,7 +137,12 @@ fn every_client_pulls_what_every_other_pushed() {
         let watch = Stopwatch::start();
         let repository = format!("clients/{}", pusher.name());
         let name = format!("{}/{repository}:pushed", server.host());
-        let stored = push(pusher.as_ref(), &Image::build(seed, &LAYERS), &name, &mut registry);
+        let stored = push(
+            pusher.as_ref(),
+            &Image::build(seed, &LAYERS),
+            &name,
+            &mut registry,
+        );
         for puller in &clients {
             pull(puller.as_ref(), pusher.name(), &name, &stored);
         }

@@ -25,11 +25,6 @@ impl Skopeo {
         arguments.extend([from, to]);
         self.0.run(&arguments)
     }
-
-    /// Runs any other command.
-    pub(super) fn run(&self, arguments: &[&str]) -> Result<String> {
-        self.0.run(arguments)
-    }
 }
 
 impl Client for Skopeo {
