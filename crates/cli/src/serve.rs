@@ -77,8 +77,8 @@ async fn run(config: ServeConfig, runtime: Runtime, secret: Secret<Vec<u8>>) -> 
         Verify::Always => VerifyPolicy::Always,
         Verify::Never => VerifyPolicy::Never,
     };
-    options.sparse_manifests = config.sparse_manifests;
     options.catalog_rescan = config.catalog_rescan;
+    options.manifest_rules = config.manifest_rules.clone();
     let store = Store::new(driver, cache, runtime.clone(), options);
 
     let mut limits = Limits::default();
@@ -89,6 +89,7 @@ async fn run(config: ServeConfig, runtime: Runtime, secret: Secret<Vec<u8>>) -> 
         secret,
         delete_enabled: config.storage.delete_enabled,
         drain_timeout: config.http.drain_timeout,
+        pages: config.pages,
         limits,
     };
     let parts = Parts {

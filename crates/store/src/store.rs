@@ -13,7 +13,9 @@ use crate::catalog::{self, CatalogPage};
 use crate::error::Result;
 use crate::ingest::IngestContext;
 use crate::links::Links;
+use crate::manifests::ManifestRules;
 use crate::pages::{CatalogPages, TagPages};
+use crate::referrers::Referrers;
 use crate::repository::Repository;
 use crate::tag_locks::TagLocks;
 
@@ -24,11 +26,11 @@ pub struct StoreOptions {
     pub secret: Secret<Vec<u8>>,
     /// When bytes at rest are hashed again.
     pub verify: VerifyPolicy,
-    /// Whether manifests are taken whose content is not there.
-    pub sparse_manifests: bool,
     /// How late a repository may be listed that another process has made; with zero the tree is
     /// walked each time.
     pub catalog_rescan: Duration,
+    /// What is asked of manifests.
+    pub manifest_rules: ManifestRules,
 }
 
 /// 1 s: a walk costs a look at each repository of a page.
@@ -41,8 +43,8 @@ impl StoreOptions {
         Self {
             secret,
             verify: VerifyPolicy::default(),
-            sparse_manifests: false,
             catalog_rescan: CATALOG_RESCAN,
+            manifest_rules: ManifestRules::default(),
         }
     }
 }
@@ -64,7 +66,8 @@ pub(crate) struct Shared {
     pub(crate) tag_locks: TagLocks,
     pub(crate) tag_pages: TagPages,
     pub(crate) catalog_pages: CatalogPages,
-    pub(crate) sparse_manifests: bool,
+    pub(crate) referrers: Referrers,
+    pub(crate) manifest_rules: ManifestRules,
 }
 
 impl Store {
@@ -96,7 +99,8 @@ impl Store {
                 tag_locks: TagLocks::new(),
                 tag_pages,
                 catalog_pages,
-                sparse_manifests: options.sparse_manifests,
+                referrers: Referrers::new(),
+                manifest_rules: options.manifest_rules,
             }),
         }
     }

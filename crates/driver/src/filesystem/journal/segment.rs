@@ -101,7 +101,11 @@ impl Segment {
     /// Removes the segment, once everything that it promised is durable in the tree, so that it is
     /// not found again even after a power cut: others may have deleted by then what it promises.
     pub(super) fn remove(&self) -> Result<()> {
-        remove_segment(&self.tree, &self.path)?;
+        match remove_segment(&self.tree, &self.path) {
+            // Somebody has removed it, perhaps with its directory.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            removed => removed?,
+        }
         sync_directory(self.tree.parent_of(&self.path)?.as_fd(), &self.path)
     }
 
