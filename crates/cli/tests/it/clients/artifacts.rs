@@ -99,6 +99,9 @@ fn what_oras_and_regctl_attach_both_discover() {
         }
     }
 
+    // The registry lists them: no tag stands in for that.
+    assert_eq!(dock.tags("subject"), ["v1"]);
+
     // With its referrers the image travels on.
     let copy = ["--host", &host, "image", "copy", "--referrers", &name];
     let copied = dock.name("copied:v1");
@@ -108,4 +111,25 @@ fn what_oras_and_regctl_attach_both_discover() {
         .run(&["discover", "--plain-http", "--format", "json", &copied])
         .unwrap();
     assert!(found.contains("application/x-oras"), "{found}");
+}
+
+#[test]
+fn oras_attaches_under_a_tag_as_older_clients_do() {
+    let mut dock = Dock::open("fallback").unwrap();
+    let Some(oras) = Program::find(&dock.scratch, "oras", &[]).unwrap() else {
+        return;
+    };
+    let _machine = machine();
+    let image = dock.has_image("subject", "v1", 1525);
+    let name = dock.name("subject:v1");
+    fs::write(oras.home().join("note"), "under a tag").unwrap();
+    let plain = ["--plain-http", "--distribution-spec=v1.1-referrers-tag"];
+    let attach = ["attach", "--artifact-type=application/x-oras", &name, "note"];
+    oras.run(&[&attach[..], &plain].concat()).unwrap();
+    let discover = ["discover", "--format=json", &name];
+    let found = oras.run(&[&discover[..], &plain].concat()).unwrap();
+    assert_eq!(found.matches("application/x-oras").count(), 1, "{found}");
+    let under = image.manifest.digest.replace(':', "-");
+    // With its subject it is a referrer as well, whatever oras asks.
+    assert!(dock.tags("subject").contains(&"v1".to_owned()), "{under}");
 }

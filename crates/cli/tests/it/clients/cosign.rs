@@ -106,6 +106,9 @@ fn cosign_signs_attests_and_verifies_through_referrers() {
     cosign
         .verify("verify-attestation", "cosign", &name, &bundle)
         .unwrap();
+    // The registry lists them: no tag stands in for that.
+    dock.expect_answer("GET", "/v2/referred/referrers/", 200);
+    assert_eq!(dock.tags("referred"), ["v1"]);
     for (command, options) in [
         ("verify", &referrers[..]),
         ("verify-attestation", &bundle[..]),
