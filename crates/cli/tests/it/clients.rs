@@ -142,9 +142,10 @@ fn every_client_pulls_what_every_other_pushed() {
             &Image::build(seed, &LAYERS),
             &name,
             &mut registry,
-        );
+        )
+        .unwrap();
         for puller in &clients {
-            pull(puller.as_ref(), pusher.name(), &name, &stored);
+            pull(puller.as_ref(), pusher.name(), &name, &stored).unwrap();
         }
         tell(&format!(
             "clients: what {} pushed was pulled by {} clients, every byte, in {:?}",
@@ -169,8 +170,8 @@ fn every_client_moves_a_large_layer() {
         let watch = Stopwatch::start();
         let name = format!("{}/large/{}:pushed", server.host(), pusher.name());
         let image = Image::build(seed, &[LARGE_LAYER]);
-        let stored = push(pusher.as_ref(), &image, &name, &mut registry);
-        pull(puller.as_ref(), pusher.name(), &name, &stored);
+        let stored = push(pusher.as_ref(), &image, &name, &mut registry).unwrap();
+        pull(puller.as_ref(), pusher.name(), &name, &stored).unwrap();
         tell(&format!(
             "clients: {LARGE_LAYER} bytes that {} pushed were pulled by {} in {:?}",
             pusher.name(),
@@ -181,24 +182,22 @@ fn every_client_moves_a_large_layer() {
 }
 
 /// Pushes `image` as `name`, and returns what the registry has then.
-fn push(pusher: &dyn Client, image: &Image, name: &str, registry: &mut Registry) -> Stored {
+fn push(pusher: &dyn Client, image: &Image, name: &str, registry: &mut Registry) -> Result<Stored> {
     let who = pusher.name();
     pusher
         .push(image, name)
-        .with_context(|| format!("{who} pushes"))
-        .unwrap();
-    let (_, path) = name.split_once('/').expect("a name with a host");
-    let (repository, tag) = path.split_once(':').expect("a name with a tag");
-    let stored = Stored::read(registry, repository, tag).unwrap();
+        .with_context(|| format!("{who} pushes"))?;
+    let (_, path) = name.split_once('/').context("a name without a host")?;
+    let (repository, tag) = path.split_once(':').context("a name without a tag")?;
+    let stored = Stored::read(registry, repository, tag)?;
     check_pushed(pusher, image, &stored);
-    stored
+    Ok(stored)
 }
 
-fn pull(puller: &dyn Client, pusher: &str, name: &str, stored: &Stored) {
+fn pull(puller: &dyn Client, pusher: &str, name: &str, stored: &Stored) -> Result<()> {
     puller
         .pull(name, stored)
         .with_context(|| format!("{} pulls what {pusher} pushed", puller.name()))
-        .unwrap();
 }
 
 /// What arrived is what was pushed: to the byte, but for those who pack the layers anew.

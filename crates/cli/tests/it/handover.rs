@@ -39,11 +39,12 @@ struct Pair {
 }
 
 /// Starts a pair with each peer that is installed.
-fn pairs(purpose: &str) -> impl Iterator<Item = Pair> {
-    PEERS.into_iter().filter_map(move |(peer, start)| {
-        let program = tool(peer)?;
-        Some(Pair::start(purpose, peer, program, start).unwrap())
-    })
+fn pairs(purpose: &str) -> Result<Vec<Pair>> {
+    PEERS
+        .into_iter()
+        .filter_map(|(peer, start)| Some((peer, tool(peer)?, start)))
+        .map(|(peer, program, start)| Pair::start(purpose, peer, program, start))
+        .collect()
 }
 
 impl Pair {
@@ -101,7 +102,7 @@ fn upload(pair: &Pair, order: [usize; 4], last: usize) -> Result<Blob> {
 #[test]
 fn an_upload_survives_every_order_of_hands() {
     let _machine = machine();
-    for pair in pairs("orders") {
+    for pair in pairs("orders").unwrap() {
         for order in sixteen_orders() {
             // The last request may bring the last bytes, or none.
             for last in [0, 999] {
@@ -120,7 +121,7 @@ fn an_upload_survives_every_order_of_hands() {
 #[test]
 fn an_upload_that_the_other_took_over_is_known_where_it_began() {
     let _machine = machine();
-    for pair in pairs("status") {
+    for pair in pairs("status").unwrap() {
         for (who, mut here, mut there) in pair.both_ways() {
             let location = here.start_upload("hand/over").unwrap();
             let location = there.append(&location, &[7; 5000]).unwrap();
@@ -134,7 +135,7 @@ fn an_upload_that_the_other_took_over_is_known_where_it_began() {
 #[test]
 fn each_reads_and_lists_what_the_other_wrote_at_once() {
     let _machine = machine();
-    for pair in pairs("reads") {
+    for pair in pairs("reads").unwrap() {
         for (seed, (who, mut writer, mut reader)) in (10..).zip(pair.both_ways()) {
             let repository = format!("written/by-{who}");
             let image = Image::build(seed, &[2048, 50_000]);
@@ -157,7 +158,7 @@ fn each_reads_and_lists_what_the_other_wrote_at_once() {
 #[test]
 fn each_reads_an_index_that_the_other_wrote() {
     let _machine = machine();
-    for pair in pairs("indexes") {
+    for pair in pairs("indexes").unwrap() {
         for (seed, (who, mut writer, mut reader)) in (20..).step_by(10).zip(pair.both_ways()) {
             let repository = format!("index/by-{who}");
             let index = Index::build(seed, &[2048], &["amd64", "arm64"]);
@@ -181,7 +182,7 @@ fn each_reads_an_index_that_the_other_wrote() {
 #[test]
 fn a_tag_that_the_other_moves_is_followed_at_once() {
     let _machine = machine();
-    for pair in pairs("tags") {
+    for pair in pairs("tags").unwrap() {
         for (first, (who, mut writer, mut reader)) in (100..).step_by(100).zip(pair.both_ways()) {
             let repository = format!("moved/by-{who}");
             for seed in first..first + 20 {
@@ -203,7 +204,7 @@ fn a_tag_that_the_other_moves_is_followed_at_once() {
 #[test]
 fn each_deletes_what_the_other_wrote_and_it_is_gone_at_once() {
     let _machine = machine();
-    for pair in pairs("deletes") {
+    for pair in pairs("deletes").unwrap() {
         for (seed, (who, mut writer, mut other)) in (40..).step_by(2).zip(pair.both_ways()) {
             let repository = format!("deleted/from-{who}");
             let (kept, deleted) = (Image::build(seed, &[2048]), Image::build(seed + 1, &[2048]));

@@ -32,7 +32,7 @@ fn oras_pulls_the_files_that_it_pushed() {
     ];
     oras.run(&[&push[..], &["empty", "small:text/plain", "large"]].concat())
         .unwrap();
-    dock.stored("files", "v1");
+    dock.stored("files", "v1").unwrap();
     oras.run(&["pull", "--plain-http", "--output", "pulled", &name])
         .unwrap();
     for (name, bytes) in &files {
@@ -49,7 +49,7 @@ fn what_oras_and_regctl_attach_both_discover() {
         return;
     };
     let _machine = machine();
-    let image = dock.has_image("subject", "v1", 1520);
+    let image = dock.has_image("subject", "v1", 1520).unwrap();
     let name = dock.name("subject:v1");
     let host = plain(&name);
     for program in [&oras, &regctl] {
@@ -100,7 +100,7 @@ fn what_oras_and_regctl_attach_both_discover() {
     }
 
     // The registry lists them: no tag stands in for that.
-    assert_eq!(dock.tags("subject"), ["v1"]);
+    assert_eq!(dock.tags("subject").unwrap(), ["v1"]);
 
     // With its referrers the image travels on.
     let copy = ["--host", &host, "image", "copy", "--referrers", &name];
@@ -120,7 +120,7 @@ fn oras_attaches_under_a_tag_as_older_clients_do() {
         return;
     };
     let _machine = machine();
-    let image = dock.has_image("subject", "v1", 1525);
+    let image = dock.has_image("subject", "v1", 1525).unwrap();
     let name = dock.name("subject:v1");
     fs::write(oras.home().join("note"), "under a tag").unwrap();
     let plain = ["--plain-http", "--distribution-spec=v1.1-referrers-tag"];
@@ -135,5 +135,5 @@ fn oras_attaches_under_a_tag_as_older_clients_do() {
     let found = oras.run(&[&discover[..], &plain].concat()).unwrap();
     assert_eq!(found.matches("application/x-oras").count(), 1, "{found}");
     let under = image.manifest.digest.replace(':', "-");
-    assert_eq!(dock.tags("subject"), [under, "v1".into()]);
+    assert_eq!(dock.tags("subject").unwrap(), [under, "v1".into()]);
 }

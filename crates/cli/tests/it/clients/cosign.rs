@@ -59,7 +59,7 @@ fn cosign_signs_attests_and_verifies_under_tags() {
         return;
     };
     let _machine = machine();
-    let image = dock.has_image("signed", "v1", 1500);
+    let image = dock.has_image("signed", "v1", 1500).unwrap();
     let digest = &image.manifest.digest;
     let name = dock.name(&format!("signed@{digest}"));
 
@@ -70,7 +70,7 @@ fn cosign_signs_attests_and_verifies_under_tags() {
     cosign.attest(&name, &[]).unwrap();
     let under = digest.replace(':', "-");
     assert_eq!(
-        dock.tags("signed"),
+        dock.tags("signed").unwrap(),
         [format!("{under}.att"), format!("{under}.sig"), "v1".into()]
     );
 
@@ -90,7 +90,7 @@ fn cosign_signs_attests_and_verifies_through_referrers() {
         return;
     };
     let _machine = machine();
-    let image = dock.has_image("referred", "v1", 1510);
+    let image = dock.has_image("referred", "v1", 1510).unwrap();
     let name = dock.name(&format!("referred@{}", image.manifest.digest));
     let untouched = dock.name("untouched");
 
@@ -108,7 +108,7 @@ fn cosign_signs_attests_and_verifies_through_referrers() {
         .unwrap();
     // The registry lists them: no tag stands in for that.
     dock.expect_answer("GET", "/v2/referred/referrers/", 200);
-    assert_eq!(dock.tags("referred"), ["v1"]);
+    assert_eq!(dock.tags("referred").unwrap(), ["v1"]);
     for (command, options) in [
         ("verify", &referrers[..]),
         ("verify-attestation", &bundle[..]),

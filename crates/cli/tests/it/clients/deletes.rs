@@ -1,5 +1,6 @@
 //! Deletes, as each client asks for them: of a tag, and of a manifest with every tag that points at it.
 
+use anyhow::Result;
 use wharfinger_testkit::Image;
 
 use super::dock::Dock;
@@ -8,37 +9,32 @@ use super::program::Program;
 use crate::setup::machine;
 
 /// A repository with one image under two tags, and another beside it that nobody deletes.
-fn two_tags(dock: &mut Dock, repository: &str, seed: u64) -> (Image, Image) {
-    let kept = dock.has_image(repository, "kept", seed);
-    let image = dock.has_image(repository, "one", seed + 1);
+fn two_tags(dock: &mut Dock, repository: &str, seed: u64) -> Result<(Image, Image)> {
+    let kept = dock.has_image(repository, "kept", seed)?;
+    let image = dock.has_image(repository, "one", seed + 1)?;
     dock.registry
-        .push_manifest(repository, "two", &image.manifest)
-        .unwrap();
-    (image, kept)
+        .push_manifest(repository, "two", &image.manifest)?;
+    Ok((image, kept))
 }
 
 /// Only the tag `one` went; the image is still there by its other tag and its digest.
-fn only_the_tag_went(dock: &mut Dock, repository: &str, image: &Image) {
-    assert_eq!(dock.tags(repository), ["kept", "two"]);
+fn only_the_tag_went(dock: &mut Dock, repository: &str, image: &Image) -> Result<()> {
+    assert_eq!(dock.tags(repository)?, ["kept", "two"]);
     for reference in ["two", &image.manifest.digest] {
-        dock.registry
-            .check_image(repository, reference, image)
-            .unwrap();
+        dock.registry.check_image(repository, reference, image)?;
     }
+    Ok(())
 }
 
 /// The image went with both its tags; the other is whole.
-fn the_image_went(dock: &mut Dock, repository: &str, image: &Image, kept: &Image) {
-    assert_eq!(dock.tags(repository), ["kept"]);
+fn the_image_went(dock: &mut Dock, repository: &str, image: &Image, kept: &Image) -> Result<()> {
+    assert_eq!(dock.tags(repository)?, ["kept"]);
     for reference in ["one", "two", &image.manifest.digest] {
         let target = format!("/v2/{repository}/manifests/{reference}");
-        assert_eq!(
-            dock.registry.status("GET", &target).unwrap(),
-            404,
-            "{target}"
-        );
+        assert_eq!(dock.registry.status("GET", &target)?, 404, "{target}");
     }
-    dock.registry.check_image(repository, "kept", kept).unwrap();
+    dock.registry.check_image(repository, "kept", kept)?;
+    Ok(())
 }
 
 #[test]
@@ -48,12 +44,12 @@ fn crane_deletes_a_tag_and_an_image() {
         return;
     };
     let _machine = machine();
-    let (image, kept) = two_tags(&mut dock, "by/crane", 1600);
+    let (image, kept) = two_tags(&mut dock, "by/crane", 1600).unwrap();
     crane.run(&["delete", &dock.name("by/crane:one")]).unwrap();
-    only_the_tag_went(&mut dock, "by/crane", &image);
+    only_the_tag_went(&mut dock, "by/crane", &image).unwrap();
     let digest = dock.name(&format!("by/crane@{}", image.manifest.digest));
     crane.run(&["delete", &digest]).unwrap();
-    the_image_went(&mut dock, "by/crane", &image, &kept);
+    the_image_went(&mut dock, "by/crane", &image, &kept).unwrap();
 }
 
 #[test]
@@ -63,23 +59,24 @@ fn regctl_deletes_a_tag_and_an_image() {
         return;
     };
     let _machine = machine();
-    let (image, kept) = two_tags(&mut dock, "by/regctl", 1610);
+    let (image, kept) = two_tags(&mut dock, "by/regctl", 1610).unwrap();
     let tag = dock.name("by/regctl:one");
     let host = ["--host", &plain(&tag)];
     regctl
         .run(&[&host[..], &["tag", "delete", &tag]].concat())
         .unwrap();
-    only_the_tag_went(&mut dock, "by/regctl", &image);
+    only_the_tag_went(&mut dock, "by/regctl", &image).unwrap();
     // Where a registry has no delete of tags, regctl pushes a manifest over it and deletes that.
     assert_eq!(
-        dock.answers("PUT", "/v2/by/regctl/manifests/one", 201),
+        dock.answers("PUT", "/v2/by/regctl/manifests/one", 201)
+            .unwrap(),
         1,
         "ours"
     );
     let digest = dock.name(&format!("by/regctl@{}", image.manifest.digest));
     let delete = ["manifest", "delete", &digest];
     regctl.run(&[&host[..], &delete].concat()).unwrap();
-    the_image_went(&mut dock, "by/regctl", &image, &kept);
+    the_image_went(&mut dock, "by/regctl", &image, &kept).unwrap();
 }
 
 #[test]
@@ -90,16 +87,16 @@ fn skopeo_and_oras_delete_the_image_of_a_tag() {
         return;
     };
     let _machine = machine();
-    let (image, kept) = two_tags(&mut dock, "by/skopeo", 1620);
+    let (image, kept) = two_tags(&mut dock, "by/skopeo", 1620).unwrap();
     let name = format!("docker://{}", dock.name("by/skopeo:one"));
     skopeo
         .run(&["delete", "--tls-verify=false", &name])
         .unwrap();
-    the_image_went(&mut dock, "by/skopeo", &image, &kept);
+    the_image_went(&mut dock, "by/skopeo", &image, &kept).unwrap();
 
-    let (image, kept) = two_tags(&mut dock, "by/oras", 1630);
+    let (image, kept) = two_tags(&mut dock, "by/oras", 1630).unwrap();
     let name = dock.name("by/oras:one");
     oras.run(&["manifest", "delete", "--force", "--plain-http", &name])
         .unwrap();
-    the_image_went(&mut dock, "by/oras", &image, &kept);
+    the_image_went(&mut dock, "by/oras", &image, &kept).unwrap();
 }

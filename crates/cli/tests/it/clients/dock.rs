@@ -44,37 +44,39 @@ impl Dock {
     }
 
     /// Has an image, not pushed by any client.
-    pub(super) fn has_image(&mut self, repository: &str, tag: &str, seed: u64) -> Image {
+    pub(super) fn has_image(&mut self, repository: &str, tag: &str, seed: u64) -> Result<Image> {
         let image = Image::build(seed, &[2 << 10, 300_000]);
-        self.registry.push_image(repository, tag, &image).unwrap();
-        image
+        self.registry.push_image(repository, tag, &image)?;
+        Ok(image)
     }
 
     /// What lies at `repository:tag`, an image or an artifact, every byte of it held against its digest.
-    pub(super) fn stored(&mut self, repository: &str, tag: &str) -> Stored {
-        Stored::read(&mut self.registry, repository, tag).unwrap()
+    pub(super) fn stored(&mut self, repository: &str, tag: &str) -> Result<Stored> {
+        Stored::read(&mut self.registry, repository, tag)
     }
 
     /// How many answers with `status` were given to `method` below `path`.
-    pub(super) fn answers(&self, method: &str, path: &str, status: u16) -> usize {
-        let log = fs::read_to_string(self.server.log()).unwrap();
+    pub(super) fn answers(&self, method: &str, path: &str, status: u16) -> Result<usize> {
+        let log = fs::read_to_string(self.server.log())?;
         let marks = [
             format!(" method={method} "),
             format!(" path={path}"),
             format!(" status={status} "),
         ];
-        log.lines()
-            .filter(|line| marks.iter().all(|mark| format!("{line} ").contains(mark)))
-            .count()
+        let asked = |line: &&str| marks.iter().all(|mark| format!("{line} ").contains(mark));
+        Ok(log.lines().filter(asked).count())
     }
 
     /// Waits until the log tells of an answer: it is written after the client has it.
     pub(super) fn expect_answer(&self, method: &str, path: &str, status: u16) {
-        eventually!(self.answers(method, path, status) > 0);
+        eventually!(
+            self.answers(method, path, status)
+                .is_ok_and(|count| count > 0)
+        );
     }
 
     /// Every tag that `repository` has.
-    pub(super) fn tags(&mut self, repository: &str) -> Vec<String> {
-        self.registry.tags(repository).unwrap()
+    pub(super) fn tags(&mut self, repository: &str) -> Result<Vec<String>> {
+        self.registry.tags(repository)
     }
 }

@@ -25,8 +25,8 @@ fn helm_pulls_the_chart_that_it_pushed() {
     helm.run(&["push", "--plain-http", packed, &charts])
         .unwrap();
     // A tag has no plus: helm writes it as an underscore.
-    assert_eq!(dock.tags("charts/boat"), ["1.2.3_tide.4"]);
-    dock.stored("charts/boat", "1.2.3_tide.4");
+    assert_eq!(dock.tags("charts/boat").unwrap(), ["1.2.3_tide.4"]);
+    dock.stored("charts/boat", "1.2.3_tide.4").unwrap();
 
     let boat = format!("{charts}/boat");
     let version = ["--plain-http", "--version", "1.2.3+tide.4"];

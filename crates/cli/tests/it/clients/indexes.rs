@@ -1,5 +1,6 @@
 //! Images for several platforms under one name, as OCI's index and as docker's manifest list.
 
+use anyhow::Result;
 use serde_json::Value;
 use wharfinger_testkit::{Index, media_types};
 
@@ -16,27 +17,26 @@ use crate::setup::machine;
 const PLATFORMS: [&str; 3] = ["amd64", "arm64", "s390x"];
 
 /// Has an index, not pushed by any client.
-fn has_index(dock: &mut Dock, repository: &str, seed: u64) -> Index {
+fn has_index(dock: &mut Dock, repository: &str, seed: u64) -> Result<Index> {
     let index = Index::build(seed, &[2 << 10, 100_000], &PLATFORMS);
     for image in &index.images {
         let digest = &image.manifest.digest;
-        dock.registry.push_image(repository, digest, image).unwrap();
+        dock.registry.push_image(repository, digest, image)?;
     }
     dock.registry
-        .push_manifest(repository, "all", &index.index)
-        .unwrap();
-    index
+        .push_manifest(repository, "all", &index.index)?;
+    Ok(index)
 }
 
 /// Holds every byte of every image against what it was.
-fn check(dock: &mut Dock, repository: &str, index: &Index) {
-    let stored = dock.registry.manifest(repository, "all").unwrap();
+fn check(dock: &mut Dock, repository: &str, index: &Index) -> Result<()> {
+    let stored = dock.registry.manifest(repository, "all")?;
     assert_eq!(stored, index.index, "{repository}");
     for image in &index.images {
         dock.registry
-            .check_image(repository, &image.manifest.digest, image)
-            .unwrap();
+            .check_image(repository, &image.manifest.digest, image)?;
     }
+    Ok(())
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn an_index_goes_to_disk_and_back_with_all_its_images() {
         return;
     };
     let _machine = machine();
-    let index = has_index(&mut dock, "index/source", 1700);
+    let index = has_index(&mut dock, "index/source", 1700).unwrap();
     let source = dock.name("index/source:all");
 
     let name = dock.name("index/skopeo:all");
@@ -59,14 +59,14 @@ fn an_index_goes_to_disk_and_back_with_all_its_images() {
     let to = format!("docker://{name}");
     let push = ["--dest-tls-verify=false", "oci:layout:all", &to];
     skopeo.run(&[&copy[..], &push].concat()).unwrap();
-    check(&mut dock, "index/skopeo", &index);
+    check(&mut dock, "index/skopeo", &index).unwrap();
 
     let name = dock.name("index/crane:all");
     crane
         .run(&["pull", "--format=oci", &source, "layout"])
         .unwrap();
     crane.run(&["push", "layout", &name]).unwrap();
-    check(&mut dock, "index/crane", &index);
+    check(&mut dock, "index/crane", &index).unwrap();
 
     let host = ["--host", &plain(&source), "image", "copy"];
 
@@ -76,7 +76,7 @@ fn an_index_goes_to_disk_and_back_with_all_its_images() {
         .run(&[&host[..], &[&source, layout]].concat())
         .unwrap();
     regctl.run(&[&host[..], &[layout, &name]].concat()).unwrap();
-    check(&mut dock, "index/regctl", &index);
+    check(&mut dock, "index/regctl", &index).unwrap();
 
     let name = dock.name("index/oras:all");
     let pull = [
@@ -95,7 +95,7 @@ fn an_index_goes_to_disk_and_back_with_all_its_images() {
         &name,
     ];
     oras.run(&push).unwrap();
-    check(&mut dock, "index/oras", &index);
+    check(&mut dock, "index/oras", &index).unwrap();
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn docker_images_and_lists_are_pulled_by_all_that_know_them() {
         Layouts::regctl(&dock.scratch).unwrap().map(boxed),
     ];
     let _machine = machine();
-    let index = has_index(&mut dock, "index/oci", 1710);
+    let index = has_index(&mut dock, "index/oci", 1710).unwrap();
     let source = format!("docker://{}", dock.name("index/oci:all"));
 
     // The conversion changes every manifest and no layer.
@@ -127,19 +127,19 @@ fn docker_images_and_lists_are_pulled_by_all_that_know_them() {
     for (manifest, image) in manifests.iter().zip(&index.images) {
         assert_eq!(manifest["mediaType"], media_types::DOCKER_MANIFEST);
         let digest = manifest["digest"].as_str().unwrap();
-        let stored = dock.stored("index/docker", digest);
+        let stored = dock.stored("index/docker", digest).unwrap();
         assert_eq!(stored.blobs[0].digest, image.config.digest);
         assert_eq!(stored.blobs[1].bytes, image.layers[0].bytes);
     }
 
     // Each takes the image of one platform by its digest.
     let digest = manifests[0]["digest"].as_str().unwrap();
-    let stored = dock.stored("index/docker", digest);
+    let stored = dock.stored("index/docker", digest).unwrap();
     dock.registry
         .push_manifest("index/docker", "amd64", &stored.manifest)
         .unwrap();
     let name = dock.name("index/docker:amd64");
     for puller in pullers.into_iter().flatten() {
-        pull(puller.as_ref(), "skopeo", &name, &stored);
+        pull(puller.as_ref(), "skopeo", &name, &stored).unwrap();
     }
 }

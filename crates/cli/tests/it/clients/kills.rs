@@ -88,7 +88,7 @@ fn containerd_goes_on_where_a_pull_was_killed() {
     dock.registry
         .push_image("killed/pull", "v1", &image)
         .unwrap();
-    let stored = dock.stored("killed/pull", "v1");
+    let stored = dock.stored("killed/pull", "v1").unwrap();
     let name = format!("{}/killed/pull:v1", sluice.host());
 
     sluice.hold_after(KILLED_AT);

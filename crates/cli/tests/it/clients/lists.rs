@@ -23,7 +23,7 @@ fn every_client_lists_the_tags_in_order() {
         return;
     };
     let _machine = machine();
-    let image = dock.has_image("many/tags", "v00", 1530);
+    let image = dock.has_image("many/tags", "v00", 1530).unwrap();
     let tags: Vec<String> = (0..25).map(|number| format!("v{number:02}")).collect();
     for tag in &tags {
         dock.registry
@@ -61,7 +61,7 @@ fn every_client_lists_the_repositories_in_order() {
     let _machine = machine();
     let names = ["a", "a/b", "a/b/c", "b", "c-d", "c/d"];
     for (seed, name) in (1540..).zip(names) {
-        dock.has_image(name, "v1", seed);
+        dock.has_image(name, "v1", seed).unwrap();
     }
     let served = dock.registry.catalog().unwrap();
     assert_eq!(served.len(), names.len(), "{served:?}");

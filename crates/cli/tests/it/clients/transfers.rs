@@ -21,7 +21,7 @@ fn a_copy_between_repositories_mounts_and_sends_no_layer() {
         return;
     };
     let _machine = machine();
-    let image = dock.has_image("mount/source", "v1", 1800);
+    let image = dock.has_image("mount/source", "v1", 1800).unwrap();
     let source = dock.name("mount/source:v1");
     let [by_crane, by_regctl, by_oras] =
         ["crane", "regctl", "oras"].map(|who| dock.name(&format!("mount/{who}:v1")));
@@ -51,8 +51,8 @@ fn a_copy_between_repositories_mounts_and_sends_no_layer() {
             .unwrap();
         let uploads = format!("/v2/{repository}/blobs/uploads/");
         dock.expect_answer("POST", &uploads, 201);
-        assert_eq!(dock.answers("PATCH", &uploads, 202), 0, "{who}");
-        assert_eq!(dock.answers("PUT", &uploads, 201), 0, "{who}");
+        assert_eq!(dock.answers("PATCH", &uploads, 202).unwrap(), 0, "{who}");
+        assert_eq!(dock.answers("PUT", &uploads, 201).unwrap(), 0, "{who}");
     }
 }
 
@@ -84,7 +84,9 @@ fn regctl_pushes_in_small_chunks() {
     dock.registry
         .check_image("in/chunks", "v1", &image)
         .unwrap();
-    let patches = dock.answers("PATCH", "/v2/in/chunks/blobs/uploads/", 202);
+    let patches = dock
+        .answers("PATCH", "/v2/in/chunks/blobs/uploads/", 202)
+        .unwrap();
     assert!(patches >= 16, "{patches} chunks");
 }
 
@@ -134,13 +136,13 @@ fn layers_of_zstd_are_pushed_and_pulled() {
         Layouts::crane(&dock.scratch).unwrap().map(boxed),
     ];
     for (who, name) in [("skopeo", &by_skopeo), ("buildah", &by_buildah)] {
-        let stored = dock.stored(&format!("zstd/{who}"), "v1");
+        let stored = dock.stored(&format!("zstd/{who}"), "v1").unwrap();
         assert_eq!(stored.diff_ids, image.diff_ids, "{who}");
         let manifest: Value = serde_json::from_slice(&stored.manifest.bytes).unwrap();
         let kind = manifest["layers"][1]["mediaType"].as_str().unwrap();
         assert!(kind.ends_with("tar+zstd"), "{who}: {kind}");
         for puller in pullers.iter().flatten() {
-            pull(puller.as_ref(), who, name, &stored);
+            pull(puller.as_ref(), who, name, &stored).unwrap();
         }
     }
 }
