@@ -1,11 +1,10 @@
 //! Manifests of a repository, and the tags that point at them.
 
 mod needs;
+mod tagging;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use wharfinger_driver::{DriverExt as _, Durability, Put};
 use wharfinger_oci::{Algorithm, Digest, MAX_MANIFEST_BYTES, Manifest, Reference, Tag};
 
 pub use self::needs::{ManifestRules, RequiredPlatforms, UrlRules};
@@ -125,11 +124,7 @@ impl Repository {
             .chain(tags)
             .cloned()
             .collect();
-        let existed = self.exists().await?;
-        let written = self.write_with_tags(writes, &tags, &digest).await;
-        // Also after a failure, which may have made it.
-        self.shared.catalog_pages.pushed(&self.name, existed);
-        written.map_err(storage)?;
+        self.write_with_tags(writes, &tags, &digest).await?;
         Ok(digest)
     }
 
@@ -144,59 +139,6 @@ impl Repository {
                 ErrorKind::DigestMismatch { expected, computed },
                 format!("manifest in {}", self.name),
             )),
-        }
-    }
-
-    /// Makes `writes`, and points every tag at `digest` or none.
-    async fn write_with_tags(
-        &self,
-        mut writes: Vec<Put>,
-        tags: &[Tag],
-        digest: &Digest,
-    ) -> wharfinger_driver::Result<()> {
-        let set = self.tag_set();
-        writes.extend(tags.iter().flat_map(|tag| set.point(tag, digest)));
-        let _turns = self.shared.tag_locks.all_tags(&self.name, tags).await;
-        let driver = &self.shared.driver;
-        if tags.len() < 2 {
-            return driver.put(&writes, Durability::Durable).await;
-        }
-        let mut before = Vec::with_capacity(tags.len());
-        for tag in tags {
-            before.push((
-                tag,
-                driver
-                    .find_small(&layout::tag_current(&self.name, tag))
-                    .await?,
-            ));
-        }
-        let written = driver.put(&writes, Durability::Durable).await;
-        if written.is_err() {
-            self.put_back(before).await;
-        }
-        written
-    }
-
-    /// Takes back what a failed write may have done to tags.
-    async fn put_back(&self, before: Vec<(&Tag, Option<Bytes>)>) {
-        let driver = &self.shared.driver;
-        for (tag, content) in before {
-            let put_back = match content {
-                Some(content) => {
-                    let current = layout::tag_current(&self.name, tag);
-                    driver.put_one(&current, content, Durability::Durable).await
-                }
-                None => {
-                    let directory = layout::tag(&self.name, tag);
-                    let gone = driver
-                        .delete_if_there(&directory, Durability::Durable)
-                        .await;
-                    gone.map(drop)
-                }
-            };
-            if let Err(error) = put_back {
-                tracing::error!(%tag, repository = %self.name, %error, "could not take back a tag of a push that failed");
-            }
         }
     }
 

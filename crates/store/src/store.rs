@@ -26,11 +26,11 @@ pub struct StoreOptions {
     pub secret: Secret<Vec<u8>>,
     /// When bytes at rest are hashed again.
     pub verify: VerifyPolicy,
+    /// What is asked of manifests.
+    pub manifest_rules: ManifestRules,
     /// How late a repository may be listed that another process has made; with zero the tree is
     /// walked each time.
     pub catalog_rescan: Duration,
-    /// What is asked of manifests.
-    pub manifest_rules: ManifestRules,
 }
 
 /// 1 s: a walk costs a look at each repository of a page.
@@ -43,8 +43,8 @@ impl StoreOptions {
         Self {
             secret,
             verify: VerifyPolicy::default(),
-            catalog_rescan: CATALOG_RESCAN,
             manifest_rules: ManifestRules::default(),
+            catalog_rescan: CATALOG_RESCAN,
         }
     }
 }
@@ -64,10 +64,10 @@ pub(crate) struct Shared {
     pub(crate) cache: Option<Arc<dyn DescriptorCache>>,
     pub(crate) ingests: Arc<IngestContext>,
     pub(crate) tag_locks: TagLocks,
-    pub(crate) tag_pages: TagPages,
-    pub(crate) catalog_pages: CatalogPages,
     pub(crate) referrers: Referrers,
     pub(crate) manifest_rules: ManifestRules,
+    pub(crate) tag_pages: TagPages,
+    pub(crate) catalog_pages: CatalogPages,
 }
 
 impl Store {
@@ -97,10 +97,10 @@ impl Store {
                 cache,
                 ingests: Arc::new(ingests),
                 tag_locks: TagLocks::new(),
-                tag_pages,
-                catalog_pages,
                 referrers: Referrers::new(),
                 manifest_rules: options.manifest_rules,
+                tag_pages,
+                catalog_pages,
             }),
         }
     }

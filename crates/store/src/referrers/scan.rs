@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use tokio::sync::MutexGuard;
 use wharfinger_driver::{
@@ -12,13 +12,10 @@ use wharfinger_oci::{Algorithm, Digest, MAX_MANIFEST_BYTES, Manifest};
 
 use crate::error::{ErrorKind, Result};
 use crate::layout;
+use crate::links::YOUNG;
 use crate::repository::Repository;
 
 use super::seen::Seen;
-
-/// 20 ms, two ticks of a file system's clock: of a directory that was changed no longer ago nobody
-/// knows whether it will be changed again at the same time.
-const YOUNG: Duration = Duration::from_millis(20);
 
 /// 50,000 names are asked of the driver at once: each question costs what the directory has.
 const LIST_PAGE: usize = 50_000;
@@ -105,7 +102,8 @@ impl Repository {
             true => self.changed(algorithm).await?,
             false => None,
         };
-        // Taken before the directory is read: what comes in meanwhile changes it once more.
+        // Taken before the directory is read: what comes in meanwhile changes it once more, unless that
+        // is at the same tick of the clock.
         let now = shared.links.clock.now();
         let as_of =
             as_of.filter(|changed| now.duration_since(*changed).is_ok_and(|age| age > YOUNG));

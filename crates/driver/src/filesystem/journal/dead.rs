@@ -175,7 +175,8 @@ fn read_unless_held(inner: &Inner, path: &DriverPath) -> Result<Option<(File, Ve
     Ok(Some((file, bytes)))
 }
 
-fn lies_at(file: &OwnedFd, tree: &Tree, path: &DriverPath) -> Result<bool> {
+/// Whether the open file is the one that lies at `path`.
+pub(super) fn lies_at(file: &OwnedFd, tree: &Tree, path: &DriverPath) -> Result<bool> {
     let io = |errno| errno_at(path, errno);
     let ours = rustix::fs::fstat(file).map_err(io)?;
     let directory = tree.parent_of(path)?;

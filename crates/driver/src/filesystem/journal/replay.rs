@@ -100,7 +100,7 @@ impl Settling {
     /// promised once more to the next process. The rest of the promises goes, so that none of them
     /// undoes what is written from now on.
     fn replay(mut self, inner: &Inner) -> Result<()> {
-        let wanted = wanted(&self.dead, |dead| dead.needs_a_look(inner));
+        let wanted = wanted(&self.dead);
         tracing::info!(
             segments = self.dead.len(),
             paths = wanted.len(),
@@ -108,7 +108,7 @@ impl Settling {
         );
         self.dead.iter().for_each(Dead::tell);
         let mut left = Vec::new();
-        for wanted in wanted.iter().filter(|wanted| wanted.needs_a_look) {
+        for wanted in &wanted {
             if let Err(error) = repair(inner, wanted) {
                 tracing::error!(
                     path = %wanted.path,
