@@ -32,8 +32,8 @@ pub(crate) use docs::refresh as refresh_docs;
 pub(crate) use environment::{CONFIGURATION_PATH, PREFIX as VARIABLE_PREFIX};
 pub(crate) use fault::Report;
 pub(crate) use types::{
-    CacheConfig, DriverConfig, Durability, LogConfig, LogFormat, LogLevel, SecretSource,
-    ServeConfig, Verify,
+    CacheConfig, DriverConfig, Durability, LogConfig, LogFormat, LogLevel, PurgeConfig,
+    SecretSource, ServeConfig, Verify,
 };
 
 use std::fs::File;

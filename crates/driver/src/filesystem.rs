@@ -8,6 +8,7 @@
 mod buffers;
 mod commit;
 mod durable;
+mod hold;
 mod ingest;
 mod journal;
 mod list;
@@ -40,6 +41,7 @@ use crate::{
 
 use self::buffers::Buffers;
 use self::durable::DurableDirectories;
+pub use self::hold::{Held, Hold};
 use self::journal::{Journal, Operation, Promise, Suspects};
 use self::read::{FileStream, read_small};
 use self::tree::{Tree, errno_at};

@@ -28,6 +28,7 @@ pub(crate) struct App {
     pub(crate) ids: RequestIds,
     pub(crate) codes: CodeTable,
     pub(crate) delete_enabled: bool,
+    pub(crate) read_only: bool,
     pub(crate) limits: Limits,
     /// A permit for each byte of a body that is held whole in memory.
     pub(crate) body_memory: Arc<Semaphore>,
@@ -44,6 +45,7 @@ impl App {
             tokens: UploadTokens::new(&config.secret),
             codes: parts.codes,
             delete_enabled: config.delete_enabled,
+            read_only: config.read_only,
             body_memory: Arc::new(Semaphore::new(
                 config
                     .limits

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use http::header::CONNECTION;
+use http::header::{ALLOW, CONNECTION};
 use http::{HeaderValue, Request};
 use hyper::body::Incoming;
 use tracing::Instrument as _;
@@ -90,7 +90,14 @@ async fn dispatch(call: &Call, body: RequestBody) -> Result<Response, Failure> {
         return Err(fail_after(too_long, body).await);
     }
     match route(request.method(), request.path(), request.query()) {
-        Ok(action) => perform(call, action, body).await,
+        Ok(action) => match action.methods_without_changes() {
+            Some(methods) if call.app.read_only => {
+                let refused = Failure::because(&code::UNSUPPORTED, "the registry is read-only");
+                let allow = HeaderValue::from_static(methods);
+                Err(fail_after(refused.with_header(ALLOW, allow), body).await)
+            }
+            _ => perform(call, action, body).await,
+        },
         Err(failure) => Err(fail_after(failure, body).await),
     }
 }

@@ -13,6 +13,7 @@
 //!     _uploads/ID/hashstates/ALG/OFFSET         the hasher's state at an offset, in Go's form
 //!     _uploads/ID/wharfinger                    our checkpoint: offsets, states and their MAC
 //!   _wharfinger/journal/                        the filesystem driver's journal
+//!   _wharfinger/writers                         locked: shared by who writes, alone by who collects garbage
 //! ```
 //!
 //! A link's content is a digest, `ALG:HEX`, without a newline. A link normally names the digest of
@@ -36,6 +37,12 @@ pub fn followed() -> Vec<DriverPath> {
 #[must_use]
 pub fn journal() -> DriverPath {
     path(&format!("{ROOT}/_wharfinger/journal"))
+}
+
+/// Returns the file that everybody locks who writes: shared, or alone to collect garbage.
+#[must_use]
+pub fn writers() -> DriverPath {
+    path(&format!("{ROOT}/_wharfinger/writers"))
 }
 
 /// Makes a path of words that this module or a grammar has checked.

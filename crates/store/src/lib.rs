@@ -33,6 +33,7 @@ mod blobs;
 mod cache;
 mod catalog;
 mod error;
+mod gc;
 mod ingest;
 mod layout;
 mod links;
@@ -41,14 +42,21 @@ mod repository;
 mod store;
 mod tag_locks;
 mod tags;
+mod uploads;
+mod walk;
 
 pub use blobs::VerifyPolicy;
 pub use cache::{CachedDescriptor, DescriptorCache, MemoryDescriptorCache};
 pub use catalog::CatalogPage;
 pub use error::{Error, ErrorKind, Result};
-pub use ingest::{Committed, Expected, IngestSet, IngestStatus, IngestWriter, Purpose};
-pub use layout::{followed, journal};
+pub use gc::{GarbageEvent, GarbageEvents, GarbageOptions, GarbageReport, collect_garbage};
+pub use ingest::{
+    Committed, Expected, IngestSet, IngestStatus, IngestWriter, Purged, Purpose, UploadState,
+    UploadSurvey,
+};
+pub use layout::{followed, journal, writers};
 pub use manifests::StoredManifest;
 pub use repository::{BlobInfo, BlobRead, Repository};
 pub use store::{Store, StoreOptions};
 pub use tags::TagPage;
+pub use uploads::{PurgeOptions, PurgeReport, UploadEvent};

@@ -6,9 +6,12 @@ use std::time::Duration;
 use super::address::ListenAddress;
 use super::check::{Findings, Value};
 use super::types::{
-    CacheConfig, DriverConfig, Durability, HttpConfig, LogConfig, LogFormat, LogLevel,
+    CacheConfig, DriverConfig, Durability, HttpConfig, LogConfig, LogFormat, LogLevel, PurgeConfig,
     SecretSource, ServeConfig, StorageConfig, Verify,
 };
+
+/// 1 minute: a round looks at every repository.
+const LEAST_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The words of the table and what they stand for; a test holds the two against each other.
 const LEVELS: [(&str, LogLevel); 4] = [
@@ -64,6 +67,8 @@ pub(crate) fn resolve(findings: &Findings, home: Option<&Path>) -> ServeConfig {
                 .map(|_| CacheConfig {
                     entries: usize::try_from(entries).unwrap_or(usize::MAX),
                 }),
+            read_only: values.bool("storage.maintenance.readonly.enabled"),
+            purging: purging(&values),
         },
         http: HttpConfig {
             addr: values.address("http.addr"),
@@ -73,6 +78,17 @@ pub(crate) fn resolve(findings: &Findings, home: Option<&Path>) -> ServeConfig {
         durability: values.word("wharfinger.durability", &DURABILITIES),
         verify: values.word("wharfinger.verify", &VERIFICATIONS),
         sparse_manifests: values.bool("wharfinger.manifests.sparse"),
+    }
+}
+
+fn purging(values: &Values<'_>) -> PurgeConfig {
+    PurgeConfig {
+        enabled: values.bool("storage.maintenance.uploadpurging.enabled"),
+        age: values.duration("storage.maintenance.uploadpurging.age"),
+        interval: values
+            .duration("storage.maintenance.uploadpurging.interval")
+            .max(LEAST_INTERVAL),
+        dry_run: values.bool("storage.maintenance.uploadpurging.dryrun"),
     }
 }
 

@@ -5,6 +5,7 @@
 mod blobs;
 mod catalog;
 mod crashes;
+mod garbage;
 mod handover;
 mod ingests;
 mod manifests;
