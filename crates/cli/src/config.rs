@@ -97,6 +97,14 @@ pub(crate) fn read_file(path: &Path) -> anyhow::Result<String> {
         .unwrap_or(text))
 }
 
+/// Reads a duration as it is written in a configuration, for a command line.
+///
+/// # Errors
+/// Tells what is wrong with it.
+pub(crate) fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
+    scalar::duration(text).map_err(|fault| check::duration_message("DURATION", text, &fault))
+}
+
 /// Loads the file `name` with the content `text`, and lays the `REGISTRY_…` variables in
 /// `environment` over it.
 ///

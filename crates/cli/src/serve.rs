@@ -9,13 +9,15 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use wharfinger_auth::{Gate, Open};
-use wharfinger_driver::{Driver, DriverMetrics, Filesystem, FilesystemOptions, Memory, Observed};
+use wharfinger_driver::{
+    Driver, DriverMetrics, ErrorKind, Filesystem, FilesystemOptions, Held, Hold, Memory, Observed,
+};
 use wharfinger_runtime::{Runtime, Secret};
 use wharfinger_server::{Config, Endpoint, EventCounters, Limits, Parts, Server};
 use wharfinger_store::{DescriptorCache, MemoryDescriptorCache, Store, StoreOptions, VerifyPolicy};
 
 use crate::config::{CacheConfig, DriverConfig, Durability, ServeConfig, Verify};
-use crate::descriptors;
+use crate::{descriptors, maintenance};
 
 /// 16 calls at once: enough to keep any disk busy, and each thread costs a megabyte or two.
 /// `maxthreads` of a file may only make it fewer.
@@ -64,6 +66,10 @@ pub(crate) fn serve(config: ServeConfig) -> anyhow::Result<()> {
 async fn run(config: ServeConfig, runtime: Runtime, secret: Secret<Vec<u8>>) -> anyhow::Result<()> {
     let signals = Signals::install()?;
     let (driver, filesystem) = driver(&config, &runtime)?;
+    let _held = match &filesystem {
+        Some(filesystem) if !config.storage.read_only => Some(hold_as_writer(filesystem)?),
+        _ => None,
+    };
     let cache = config
         .storage
         .cache
@@ -87,9 +93,11 @@ async fn run(config: ServeConfig, runtime: Runtime, secret: Secret<Vec<u8>>) -> 
         endpoints: vec![Endpoint { candidates }],
         secret,
         delete_enabled: config.storage.delete_enabled,
+        read_only: config.storage.read_only,
         drain_timeout: config.http.drain_timeout,
         limits,
     };
+    let purged = store.clone();
     let parts = Parts {
         store,
         gate: Gate::new(Arc::new(Open)),
@@ -100,6 +108,11 @@ async fn run(config: ServeConfig, runtime: Runtime, secret: Secret<Vec<u8>>) -> 
     let server = Server::bind(server, parts).await?;
     for address in server.local_addrs() {
         tracing::info!(%address, "listening");
+    }
+    if config.storage.purging.enabled && !config.storage.read_only {
+        let purging = config.storage.purging.clone();
+        let purging = maintenance::purge_regularly(purged, runtime.clone(), purging);
+        drop(runtime.tasks.spawn(purging));
     }
     let (asked, insisted) = signals.split();
     let ended = async {
@@ -133,8 +146,18 @@ async fn tasks_end(runtime: &Runtime, timeout: Duration) -> bool {
     }
 }
 
+/// Keeps away whoever collects garbage, until the process ends.
+fn hold_as_writer(filesystem: &Filesystem) -> anyhow::Result<Held> {
+    match filesystem.hold(&wharfinger_store::writers(), Hold::Shared) {
+        Err(error) if error.kind() == ErrorKind::Busy => anyhow::bail!(
+            "garbage is being collected in this storage; wait for its end, or serve read-only meanwhile"
+        ),
+        held => held.context("cannot lock the storage"),
+    }
+}
+
 /// Opens the storage; a filesystem also as itself, to be closed.
-fn driver(
+pub(crate) fn driver(
     config: &ServeConfig,
     runtime: &Runtime,
 ) -> anyhow::Result<(Arc<dyn Driver>, Option<Filesystem>)> {

@@ -9,6 +9,7 @@ mod failures;
 mod handover;
 mod kills;
 mod limits;
+mod reclaim;
 mod setup;
 mod strace_kills;
 mod tree;

@@ -4,7 +4,7 @@ use std::fs::File;
 
 use rustix::fs::IFlags;
 use wharfinger_driver::{
-    Driver, DriverExt as _, DriverPath, Durability, ErrorKind, Filesystem, FilesystemOptions,
+    Driver, DriverExt as _, DriverPath, Durability, ErrorKind, Filesystem, FilesystemOptions, Hold,
 };
 use wharfinger_runtime::Runtime;
 
@@ -92,4 +92,26 @@ async fn a_value_below_a_value_is_an_invalid_call() {
         .await;
     assert_eq!(failed.unwrap_err().kind(), ErrorKind::Invalid);
     assert!(driver.find(&below).await.unwrap().is_none());
+}
+
+#[test]
+fn those_who_share_a_directory_keep_out_who_wants_it_alone() {
+    let scratch = tempfile::tempdir().unwrap();
+    let open = || {
+        let options = FilesystemOptions::new(scratch.path());
+        Filesystem::open(options, Runtime::new(1)).unwrap()
+    };
+    let path = path("a/b/lock");
+    let (one, two) = (open(), open());
+    let shared = one.hold(&path, Hold::Shared).unwrap();
+    let also = two.hold(&path, Hold::Shared).unwrap();
+    let busy = two.hold(&path, Hold::Exclusive).unwrap_err();
+    assert_eq!(busy.kind(), ErrorKind::Busy);
+    drop((shared, also));
+    let alone = two.hold(&path, Hold::Exclusive).unwrap();
+    for hold in [Hold::Shared, Hold::Exclusive] {
+        assert_eq!(one.hold(&path, hold).unwrap_err().kind(), ErrorKind::Busy);
+    }
+    drop(alone);
+    drop(one.hold(&path, Hold::Exclusive).unwrap());
 }

@@ -10,3 +10,4 @@ mod handover;
 mod ingests;
 mod manifests;
 mod subject;
+mod uploads;
