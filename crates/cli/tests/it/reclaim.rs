@@ -83,7 +83,7 @@ fn garbage_is_not_collected_under_a_registry_that_writes() {
     registry.check_image("a", "kept", &kept).unwrap();
     let told = command(&["garbage-collect"], &file).unwrap();
     assert!(
-        told.contains("\n4 blobs marked, 3 blobs and 0 manifests eligible"),
+        told.contains("\n3 blobs marked, 3 blobs and 0 manifests eligible"),
         "{told}"
     );
     registry.check_image("a", "kept", &kept).unwrap();

@@ -183,7 +183,7 @@ async fn what_finished_uploads_have_left_goes_when_it_is_old() {
                 .collect::<Vec<_>>(),
             left
         );
-        aging.clock.advance(HOUR);
+        aging.clock.advance(HOUR * 2);
         assert_eq!(aging.purge(HOUR * 168).await.purged, 2);
         let entries = aging.driver.list_all(&root.parse().unwrap()).await.unwrap();
         assert_eq!(entries.len(), 1);
