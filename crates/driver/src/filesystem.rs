@@ -17,6 +17,7 @@ mod names;
 mod read;
 mod remove;
 mod sync;
+mod temporaries;
 mod tree;
 mod values;
 mod verified;

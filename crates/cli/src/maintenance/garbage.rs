@@ -6,14 +6,18 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use wharfinger_driver::{ErrorKind as DriverErrorKind, Filesystem, Held, Hold};
+use wharfinger_runtime::Clock;
 use wharfinger_store::{
-    ErrorKind, GarbageEvent, GarbageOptions, GarbageReport, collect_garbage, writers,
+    ErrorKind, GarbageEvent, GarbageOptions, GarbageReport, collect_garbage, followed, writers,
 };
 
 use crate::config::{ServeConfig, parse_duration};
 use crate::output::Lines;
 
 use super::{Opened, with_storage};
+
+/// 24 h: no writer takes longer to give a file its name.
+const TEMPORARY_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What `garbage-collect` takes.
 #[derive(Debug, Args)]
@@ -53,8 +57,33 @@ pub(crate) fn collect(config: &ServeConfig, args: &GarbageArgs) -> anyhow::Resul
         let mut lines = Lines::new(args.quiet);
         let collected = run(&opened, options, &mut lines).await;
         lines.finish()?;
-        collected
+        collected?;
+        if let Some(filesystem) = &opened.filesystem
+            && !args.dry_run
+        {
+            remove_temporaries(filesystem, &*opened.runtime.clock).await?;
+        }
+        Ok(())
     })
+}
+
+/// Removes what writers have left that died before they could give a file its name.
+async fn remove_temporaries(filesystem: &Filesystem, clock: &dyn Clock) -> anyhow::Result<()> {
+    let Some(before) = clock.now().checked_sub(TEMPORARY_AGE) else {
+        return Ok(());
+    };
+    for directory in followed() {
+        // The first of these holds the others, and our own files, which are nobody's leftovers.
+        if directory.name() == "v2" {
+            continue;
+        }
+        let removed = filesystem.remove_temporaries(&directory, before).await;
+        let removed = removed.context("cannot remove temporary files")?;
+        if removed > 0 {
+            tracing::info!(%directory, removed, "removed temporary files of dead writers");
+        }
+    }
+    Ok(())
 }
 
 /// Keeps every Wharfinger out that would write.

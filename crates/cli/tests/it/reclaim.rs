@@ -156,11 +156,18 @@ fn the_report_says_what_would_be_and_what_was_done() {
         );
     }
     assert_eq!(Tree::scan(&config.root).unwrap().blobs, 6);
+    let repository = config.root.join("docker/registry/v2/repositories/a/b");
+    let temporary = repository.join("_layers/link.8bd3fe29-7ad4-4b34-a15d-26b5e6a7f1b0.tmp");
+    let file_of_a_dead_writer = fs::File::create(&temporary).unwrap();
+    file_of_a_dead_writer
+        .set_modified(std::time::SystemTime::UNIX_EPOCH)
+        .unwrap();
     assert_eq!(
         command(&["garbage-collect", "-m", "--quiet"], &file).unwrap(),
         ""
     );
     assert_eq!(Tree::scan(&config.root).unwrap().blobs, 3);
+    assert!(!temporary.exists());
 }
 
 #[test]

@@ -115,3 +115,38 @@ fn those_who_share_a_directory_keep_out_who_wants_it_alone() {
     drop(alone);
     drop(one.hold(&path, Hold::Exclusive).unwrap());
 }
+
+#[tokio::test]
+async fn temporary_files_of_dead_writers_go_and_nothing_else() {
+    let scratch = tempfile::tempdir().unwrap();
+    let driver = Filesystem::open(FilesystemOptions::new(scratch.path()), Runtime::new(1)).unwrap();
+    let root = scratch.path().join("a");
+    std::fs::create_dir_all(root.join("b/c")).unwrap();
+    let old = "b/c/link.8bd3fe29-7ad4-4b34-a15d-26b5e6a7f1b0.tmp";
+    let young = "b/link.0123456789abcdef.tmp";
+    let others = ["b/c/link", "b/notes.tmp", "b/c/data"];
+    for name in others.into_iter().chain([old, young]) {
+        let file = File::create(root.join(name)).unwrap();
+        if name != young {
+            file.set_modified(std::time::SystemTime::UNIX_EPOCH)
+                .unwrap();
+        }
+    }
+    let outside = scratch.path().join("lock.0000000000000000.tmp");
+    File::create(&outside).unwrap();
+    std::os::unix::fs::symlink(scratch.path(), root.join("b/link-out")).unwrap();
+    let before = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(60);
+    assert_eq!(
+        driver.remove_temporaries(&path("a"), before).await.unwrap(),
+        1
+    );
+    assert!(!root.join(old).exists() && root.join(young).exists() && outside.exists());
+    assert!(others.iter().all(|name| root.join(name).exists()));
+    assert_eq!(
+        driver
+            .remove_temporaries(&path("missing"), before)
+            .await
+            .unwrap(),
+        0
+    );
+}
