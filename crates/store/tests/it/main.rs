@@ -9,5 +9,6 @@ mod garbage;
 mod handover;
 mod ingests;
 mod manifests;
+mod races;
 mod subject;
 mod uploads;
