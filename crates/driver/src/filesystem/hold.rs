@@ -37,10 +37,14 @@ impl Filesystem {
     pub fn hold(&self, path: &DriverPath, hold: Hold) -> Result<Held> {
         let tree = &self.inner.tree;
         let directory = tree.make_parent_of(path)?;
-        // NFS locks nothing alone that is not open for writing.
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&directory, path.name(), flags, tree.file_mode)
-            .map_err(|errno| errno_at(path, errno))?;
+        let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let open = |more| rustix::fs::openat(&directory, path.name(), flags | more, tree.file_mode);
+        // NFS locks nothing alone that is not open for writing; elsewhere another user's file will do.
+        let file = match open(OFlags::RDWR | OFlags::CREATE) {
+            Err(Errno::ACCESS) => open(OFlags::RDONLY),
+            other => other,
+        };
+        let file = file.map_err(|errno| errno_at(path, errno))?;
         let operation = match hold {
             Hold::Shared => FlockOperation::NonBlockingLockShared,
             Hold::Exclusive => FlockOperation::NonBlockingLockExclusive,
