@@ -83,7 +83,7 @@ async fn run(config: ServeConfig, runtime: Runtime, secret: Secret<Vec<u8>>) -> 
         Verify::Always => VerifyPolicy::Always,
         Verify::Never => VerifyPolicy::Never,
     };
-    options.sparse_manifests = config.sparse_manifests;
+    options.manifest_rules = config.manifest_rules.clone();
     options.catalog_rescan = config.catalog_rescan;
     let store = Store::new(driver, cache, runtime.clone(), options);
 
@@ -96,6 +96,7 @@ async fn run(config: ServeConfig, runtime: Runtime, secret: Secret<Vec<u8>>) -> 
         delete_enabled: config.storage.delete_enabled,
         read_only: config.storage.read_only,
         drain_timeout: config.http.drain_timeout,
+        pages: config.pages,
         limits,
     };
     let purged = store.clone();

@@ -11,7 +11,7 @@ use wharfinger_oci::{CodeTable, RepositoryName};
 use wharfinger_runtime::Runtime;
 use wharfinger_store::{Repository, Store};
 
-use crate::config::{Config, Limits};
+use crate::config::{Config, Limits, Pages};
 use crate::error::Failure;
 use crate::event::{Event, EventAction, Events, Target};
 use crate::request::{RequestIds, RequestInfo};
@@ -29,6 +29,7 @@ pub(crate) struct App {
     pub(crate) codes: CodeTable,
     pub(crate) delete_enabled: bool,
     pub(crate) read_only: bool,
+    pub(crate) pages: Pages,
     pub(crate) limits: Limits,
     /// A permit for each byte of a body that is held whole in memory.
     pub(crate) body_memory: Arc<Semaphore>,
@@ -46,6 +47,7 @@ impl App {
             codes: parts.codes,
             delete_enabled: config.delete_enabled,
             read_only: config.read_only,
+            pages: config.pages,
             body_memory: Arc::new(Semaphore::new(
                 config
                     .limits

@@ -39,7 +39,9 @@ mod layout;
 mod links;
 mod manifests;
 mod pages;
+mod referrers;
 mod repository;
+mod sources;
 mod store;
 mod tag_locks;
 mod tags;
@@ -56,7 +58,8 @@ pub use ingest::{
     UploadSurvey,
 };
 pub use layout::{followed, journal, writers};
-pub use manifests::StoredManifest;
+pub use manifests::{ManifestRules, RemovedManifest, RequiredPlatforms, StoredManifest, UrlRules};
+pub use referrers::{ReferrerPage, ReferrerQuery};
 pub use repository::{BlobInfo, BlobRead, Repository};
 pub use store::{Store, StoreOptions};
 pub use tags::TagPage;

@@ -154,8 +154,11 @@ async fn what_a_manifest_names_stays_and_the_rest_goes() {
         let gone = push_image(&here, 3, Some("v3"), None).await;
         let untagged = push_image(&here, 4, None, None).await;
         let blob_alone = push(&here, 90, &sample(50, 90)).await;
-        here.delete_manifest(&gone.manifest).await.unwrap();
-        here.delete_manifest(&shared.manifest).await.unwrap();
+        here.delete_manifest(&gone.manifest).await.outcome.unwrap();
+        here.delete_manifest(&shared.manifest)
+            .await
+            .outcome
+            .unwrap();
         let before = blobs(&subject).await;
 
         let dry = GarbageOptions {
@@ -200,7 +203,7 @@ async fn the_directories_that_were_left_empty_go() {
     let here = subject.repository();
     push_image(&here, 1, Some("v1"), None).await;
     let gone = push_image(&here, 2, Some("v2"), None).await;
-    here.delete_manifest(&gone.manifest).await.unwrap();
+    here.delete_manifest(&gone.manifest).await.outcome.unwrap();
     let blob = gone.layer.hex();
     let pair = subject.path(&format!("blobs/sha256/{}", &blob[..2]));
     let revision = format!(

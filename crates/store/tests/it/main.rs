@@ -10,5 +10,7 @@ mod handover;
 mod ingests;
 mod manifests;
 mod races;
+mod referrers;
 mod subject;
+mod tagging;
 mod uploads;

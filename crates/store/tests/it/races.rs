@@ -51,7 +51,7 @@ async fn delete_and_push(
     let faulty = Faulty::with_clock(driver, plan, waits);
     let store = store_over(Arc::new(faulty.clone()), &runtime());
     let (deletes, pushes) = (repository(&store), repository(&store));
-    let delete = async { deletes.delete_manifest(&digest).await.map(drop) };
+    let delete = async { deletes.delete_manifest(&digest).await.outcome };
     let push = async {
         let is_deleting = || {
             let calls = faulty.calls();

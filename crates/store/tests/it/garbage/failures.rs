@@ -18,7 +18,7 @@ async fn fill(subject: &Subject) -> Vec<Pushed> {
     for seed in 4..7 {
         let gone = push_image(&here, seed, Some("gone"), None).await;
         if seed == 5 {
-            here.delete_manifest(&gone.manifest).await.unwrap();
+            here.delete_manifest(&gone.manifest).await.outcome.unwrap();
         }
     }
     here.delete_tag(&"gone".parse().unwrap()).await.unwrap();

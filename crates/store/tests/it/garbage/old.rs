@@ -121,8 +121,8 @@ async fn bytes_under_another_digest_than_they_were_pushed_by_stay() {
         assert_eq!((report.blobs, report.links, report.untagged), (0, 0, 0));
         assert_eq!(blobs(&subject).await, set(&[canonical, manifest, second]));
         assert_eq!(read(&here, &alias).await.unwrap(), &bytes[..]);
-        here.delete_manifest(&manifest).await.unwrap();
-        here.delete_manifest(&second).await.unwrap();
+        here.delete_manifest(&manifest).await.outcome.unwrap();
+        here.delete_manifest(&second).await.outcome.unwrap();
         here.delete_tag(&"v2".parse().unwrap()).await.unwrap();
         std::fs::remove_dir_all(subject.path(&format!("{root}/_manifests/revisions/sha512")))
             .unwrap();
