@@ -317,8 +317,8 @@ async fn everything_that_happens_is_told() {
     collect_garbage(&*subject.driver, clock, UNTAGGED, &mut events)
         .await
         .unwrap();
-    let mut links = vec![gone.config, gone.layer];
-    let mut garbage = vec![
+    let mut links = [gone.config, gone.layer];
+    let mut garbage = [
         (gone.config, 100),
         (gone.layer, 200),
         (gone.manifest, gone.size),
