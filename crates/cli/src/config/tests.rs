@@ -167,6 +167,14 @@ fn the_effective_settings_are_a_file_without_secrets() {
       cache:
         blobdescriptor: inmemory
         blobdescriptorsize: 5
+      maintenance:
+        readonly:
+          enabled: true
+        uploadpurging:
+          enabled: false
+          age: 2h
+          interval: 1s
+          dryrun: true
     http:
       addr: ":5000"
       secret: "***" # given, not shown
@@ -177,7 +185,7 @@ fn the_effective_settings_are_a_file_without_secrets() {
       manifests:
         sparse: true
       catalog:
-        rescan: 1s
+        rescan: 0s
     validation:
       disabled: false
       manifests:
@@ -206,6 +214,14 @@ fn the_effective_settings_are_a_file_without_secrets() {
         enabled: false
       cache:
         blobdescriptorsize: 10000
+      maintenance:
+        readonly:
+          enabled: false
+        uploadpurging:
+          enabled: true
+          age: 168h
+          interval: 24h
+          dryrun: false
     http:
       addr: "127.0.0.1:5000"
       secret: # made anew at each start

@@ -252,12 +252,12 @@ mod tests {
     fn an_upload_tells_what_it_holds_and_how_it_failed() {
         let expected = wharfinger_oci::Digest::of(wharfinger_oci::Algorithm::Sha256, b"");
         let refused = upload(UploadState::Refused { expected });
-        insta::assert_snapshot!(line(&refused, false), @"library/alpine  0190a2b4-0000-7000-8000-000000000001  2026-11-22T02:59:08Z  2026-11-22T03:00:08Z  7  refused: its bytes are not sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+        insta::assert_snapshot!(line(&refused, false), @"0190a2b4-0000-7000-8000-000000000001  2026-11-22T02:59:08Z  2026-11-22T03:00:08Z             7  refused      library/alpine  its bytes are not sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
         insta::assert_snapshot!(line(&refused, true), @r#"{"repository":"library/alpine","id":"0190a2b4-0000-7000-8000-000000000001","started":"2026-11-22T02:59:08Z","lastWritten":"2026-11-22T03:00:08Z","sizeBytes":7,"state":"refused","expected":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}"#);
         let left = UploadSurvey {
             started_at: None,
             ..upload(UploadState::Left)
         };
-        insta::assert_snapshot!(line(&left, false), @"library/alpine  0190a2b4-0000-7000-8000-000000000001  -  2026-11-22T03:00:08Z  7  left behind");
+        insta::assert_snapshot!(line(&left, false), @"0190a2b4-0000-7000-8000-000000000001  -                     2026-11-22T03:00:08Z             7  left behind  library/alpine");
     }
 }

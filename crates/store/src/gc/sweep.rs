@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::SystemTime;
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, stream};
 use wharfinger_driver::{
     Driver, DriverExt as _, DriverPath, Durability, EntryKind, ErrorKind as DriverErrorKind,
 };
@@ -64,7 +64,9 @@ impl Deletes<'_> {
             let deleted = driver.delete_if_there(&path, Durability::Durable).await;
             deleted.map(drop).map_err(|error| storage(&path, error))
         });
-        deletes.buffer_unordered(AT_ONCE).try_collect().await
+        // All of them have ended when this returns, also when one has failed.
+        let done: Vec<Result<()>> = deletes.buffer_unordered(AT_ONCE).collect().await;
+        done.into_iter().collect()
     }
 }
 
