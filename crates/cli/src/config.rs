@@ -37,7 +37,7 @@ pub(crate) use fault::Report;
 pub(crate) use health::{CheckConfig, DebugConfig, HealthConfig};
 pub(crate) use types::{
     AccessLog, CacheConfig, DriverConfig, Durability, LimitsConfig, Listen, LogConfig, LogFormat,
-    LogLevel, SecretSource, ServeConfig, Verify,
+    LogLevel, PurgeConfig, SecretSource, ServeConfig, Verify,
 };
 
 use std::fs::File;
@@ -99,6 +99,14 @@ pub(crate) fn read_file(path: &Path) -> anyhow::Result<String> {
         .strip_prefix('\u{feff}')
         .map(str::to_owned)
         .unwrap_or(text))
+}
+
+/// Reads a duration as it is written in a configuration, for a command line.
+///
+/// # Errors
+/// Tells what is wrong with it.
+pub(crate) fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
+    scalar::duration(text).map_err(|fault| check::duration_message("DURATION", text, &fault))
 }
 
 /// Loads the file `name` with the content `text`, and lays the `REGISTRY_…` variables in

@@ -2,34 +2,28 @@
 
 use std::future::Future;
 use std::num::NonZeroUsize;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use wharfinger_auth::{Gate, Open};
-use wharfinger_driver::{Driver, DriverMetrics, Filesystem, FilesystemOptions, Memory, Observed};
+use wharfinger_driver::{Driver, Filesystem, Held};
 use wharfinger_runtime::{Runtime, Secret};
-use wharfinger_server::{
-    Config, Disk, Endpoint, EventCounters, Health, HttpMetrics, Parts, Server,
-};
+use wharfinger_server::{Config, Endpoint, EventCounters, Health, HttpMetrics, Parts, Server};
 use wharfinger_store::{
     CacheCounters, CountedDescriptorCache, DescriptorCache, MemoryDescriptorCache, Store,
     StoreOptions, VerifyPolicy,
 };
 
-use crate::config::{CacheConfig, DriverConfig, Durability, Listen, ServeConfig, Verify};
-use crate::limits;
+use crate::config::{CacheConfig, DriverConfig, Listen, ServeConfig, Verify};
 use crate::operation::{self, Shown};
-use crate::systemd;
+use crate::storage::Storage;
+use crate::{limits, maintenance, systemd};
 
 /// 16 calls at once: enough to keep any disk busy, and each thread costs a megabyte or two.
 /// `maxthreads` of a file may only make it fewer.
 const MOST_THREADS: usize = 16;
-
-/// 5 ms: how long a small write may wait for others with `durability: group`.
-const GATHER: Duration = Duration::from_millis(5);
 
 /// 2 s: threads that a burst has made do not stay.
 const THREAD_KEEP_ALIVE: Duration = Duration::from_secs(2);
@@ -83,60 +77,12 @@ async fn run(
     handed_down: Vec<Endpoint>,
     reload: impl Fn() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let started = runtime.clock.now();
     let signals = Signals::install()?;
-    let Storage {
-        driver,
+    let Bound {
+        server,
         filesystem,
-        metrics: driver_metrics,
-        disk,
-    } = storage(&config, &runtime)?;
-    let (cache, cache_counters) = cache(&config.storage.cache, &*driver);
-    let options = store_options(&config, secret.clone());
-    let store = Store::new(Arc::clone(&driver), cache, runtime.clone(), options);
-
-    let server = Config {
-        endpoints: endpoints(&config.http.listen, handed_down)?,
-        tls: config.http.tls,
-        http2: config.http.http2,
-        h2c: config.http.h2c,
-        urls: config.http.urls,
-        headers: config.http.headers,
-        secret,
-        delete_enabled: config.storage.delete_enabled,
-        drain_timeout: config.http.drain_timeout,
-        pages: config.pages,
-        limits: limits::limits(&config.limits),
-    };
-    let codes = wharfinger_server::codes();
-    let (health, metrics) = (Arc::new(Health::new()), Arc::new(HttpMetrics::new(&codes)));
-    let events = Arc::new(EventCounters::new());
-    operation::watch(config.health, &health, &driver, &runtime);
-    if let Some(debug) = &config.http.debug {
-        let shown = Shown {
-            http: Arc::clone(&metrics),
-            events: Arc::clone(&events),
-            health: Arc::clone(&health),
-            driver,
-            driver_metrics,
-            filesystem: filesystem.clone(),
-            store: store.clone(),
-            cache: cache_counters,
-            disk,
-            started,
-        };
-        operation::show(debug, shown, &runtime).await?;
-    }
-    let parts = Parts {
-        store,
-        gate: Gate::new(Arc::new(Open)),
-        runtime: runtime.clone(),
-        codes,
-        events: vec![events],
-        metrics,
-        health,
-    };
-    let server = Server::bind(server, parts).await?;
+        _held,
+    } = bind(config, &runtime, secret, handed_down).await?;
     for address in server.listening() {
         tracing::info!(address, "listening");
     }
@@ -170,6 +116,94 @@ async fn run(
         () = reloaded => {}
     }
     Ok(())
+}
+
+/// A registry that listens.
+struct Bound {
+    server: Server,
+    /// To be closed at the end.
+    filesystem: Option<Filesystem>,
+    /// Keeps collectors of garbage away as long as it lives.
+    _held: Option<Held>,
+}
+
+/// Puts the parts together, and listens.
+async fn bind(
+    config: ServeConfig,
+    runtime: &Runtime,
+    secret: Secret<Vec<u8>>,
+    handed_down: Vec<Endpoint>,
+) -> anyhow::Result<Bound> {
+    let started = runtime.clock.now();
+    let storage = Storage::open(&config, runtime)?;
+    let held = match config.storage.read_only {
+        false => storage.hold_as_writer()?,
+        true => None,
+    };
+    let Storage {
+        driver,
+        filesystem,
+        metrics: driver_metrics,
+        disk,
+    } = storage;
+    let (cache, cache_counters) = cache(&config.storage.cache, &*driver);
+    let options = store_options(&config, secret.clone());
+    let store = Store::new(Arc::clone(&driver), cache, runtime.clone(), options);
+
+    let server = Config {
+        endpoints: endpoints(&config.http.listen, handed_down)?,
+        tls: config.http.tls,
+        http2: config.http.http2,
+        h2c: config.http.h2c,
+        urls: config.http.urls,
+        headers: config.http.headers,
+        secret,
+        delete_enabled: config.storage.delete_enabled,
+        read_only: config.storage.read_only,
+        drain_timeout: config.http.drain_timeout,
+        pages: config.pages,
+        limits: limits::limits(&config.limits),
+    };
+    let purged = store.clone();
+    let codes = wharfinger_server::codes();
+    let (health, metrics) = (Arc::new(Health::new()), Arc::new(HttpMetrics::new(&codes)));
+    let events = Arc::new(EventCounters::new());
+    operation::watch(config.health, &health, &driver, runtime);
+    if let Some(debug) = &config.http.debug {
+        let shown = Shown {
+            http: Arc::clone(&metrics),
+            events: Arc::clone(&events),
+            health: Arc::clone(&health),
+            driver,
+            driver_metrics,
+            filesystem: filesystem.clone(),
+            store: store.clone(),
+            cache: cache_counters,
+            disk,
+            started,
+        };
+        operation::show(debug, shown, runtime).await?;
+    }
+    let parts = Parts {
+        store,
+        gate: Gate::new(Arc::new(Open)),
+        runtime: runtime.clone(),
+        codes,
+        events: vec![events],
+        metrics,
+        health,
+    };
+    let server = Server::bind(server, parts).await?;
+    if config.storage.purging.enabled && !config.storage.read_only {
+        let purging = config.storage.purging.clone();
+        let purging = maintenance::purge_regularly(purged, runtime.clone(), purging);
+        drop(runtime.tasks.spawn(purging));
+    }
+    Ok(Bound {
+        server,
+        filesystem,
+        _held: held,
+    })
 }
 
 fn store_options(config: &ServeConfig, secret: Secret<Vec<u8>>) -> StoreOptions {
@@ -252,65 +286,6 @@ fn cache(
     let counters = Arc::new(CacheCounters::new());
     let counted = CountedDescriptorCache::new(cache, Arc::clone(&counters));
     (Some(Arc::new(counted)), Some(counters))
-}
-
-/// Where the content lies.
-struct Storage {
-    driver: Arc<dyn Driver>,
-    /// A filesystem also as itself, to be closed.
-    filesystem: Option<Filesystem>,
-    metrics: Arc<DriverMetrics>,
-    disk: Option<Disk>,
-}
-
-/// Opens the storage.
-fn storage(config: &ServeConfig, runtime: &Runtime) -> anyhow::Result<Storage> {
-    let mut disk = None;
-    let (driver, filesystem): (Arc<dyn Driver>, _) = match &config.storage.driver {
-        DriverConfig::Filesystem { root, .. } => {
-            warn_unless_durable(config.durability);
-            let filesystem = filesystem(root, config.durability, runtime)?;
-            disk = Some(Disk::of(root));
-            (Arc::new(filesystem.clone()), Some(filesystem))
-        }
-        DriverConfig::Memory => {
-            tracing::warn!("storage in memory: everything is lost when the process ends");
-            (Arc::new(Memory::new()), None)
-        }
-    };
-    let metrics = Arc::new(DriverMetrics::new());
-    let observed = Observed::new(driver, Arc::clone(&metrics), Arc::clone(&runtime.clock));
-    Ok(Storage {
-        driver: Arc::new(observed),
-        filesystem,
-        metrics,
-        disk,
-    })
-}
-
-fn filesystem(
-    root: &Path,
-    durability: Durability,
-    runtime: &Runtime,
-) -> anyhow::Result<Filesystem> {
-    let mut options = FilesystemOptions::new(root);
-    options.followed = wharfinger_store::followed();
-    options.journal = Some(wharfinger_store::journal());
-    match durability {
-        Durability::Full => {}
-        Durability::Group => options.gather = GATHER,
-        Durability::None => options.sync = false,
-    }
-    Filesystem::open(options, runtime.clone())
-        .with_context(|| format!("cannot open the storage directory {}", root.display()))
-}
-
-fn warn_unless_durable(durability: Durability) {
-    if durability == Durability::None {
-        tracing::warn!(
-            "durability is none: a power cut may take what was acknowledged; `wharfinger.durability: full` prevents it"
-        );
-    }
 }
 
 /// The signals that end the process: the first asks for it, the second insists. And the one that has files

@@ -8,6 +8,7 @@
 mod buffers;
 mod commit;
 mod durable;
+mod hold;
 mod hot;
 mod ingest;
 mod journal;
@@ -16,6 +17,7 @@ mod names;
 mod read;
 mod remove;
 mod sync;
+mod temporaries;
 mod tree;
 mod values;
 mod verified;
@@ -40,6 +42,7 @@ use crate::{
 
 use self::buffers::Buffers;
 use self::durable::DurableDirectories;
+pub use self::hold::{Held, Hold};
 use self::hot::Hot;
 pub use self::journal::JournalStats;
 

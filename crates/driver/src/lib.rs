@@ -45,7 +45,7 @@ pub use driver::{
 pub use error::{Error, ErrorKind, Result};
 pub use ext::DriverExt;
 pub use faulty::{Fault, FaultPlan, Faulty, LoggedCall};
-pub use filesystem::{Filesystem, FilesystemOptions, JournalStats};
+pub use filesystem::{Filesystem, FilesystemOptions, Held, Hold, JournalStats};
 pub use ingest::{Checkpoint, Commit, Ingest, Resume, Target};
 pub use memory::{Memory, MemoryOptions};
 pub use method::Method;

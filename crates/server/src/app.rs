@@ -35,6 +35,7 @@ pub(crate) struct App {
     pub(crate) urls: Urls,
     /// What every answer has besides its own headers.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) read_only: bool,
     pub(crate) pages: Pages,
     pub(crate) limits: Limits,
     pub(crate) quotas: Arc<Quotas>,
@@ -55,6 +56,7 @@ impl App {
             delete_enabled: config.delete_enabled,
             urls: config.urls.clone(),
             headers: config.headers.clone(),
+            read_only: config.read_only,
             pages: config.pages,
             quotas: Arc::new(Quotas::new(&config.limits)),
             limits: config.limits.clone(),

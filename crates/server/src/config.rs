@@ -91,6 +91,8 @@ pub struct Config {
     pub secret: Secret<Vec<u8>>,
     /// Whether anything may be deleted.
     pub delete_enabled: bool,
+    /// Whether nothing may be changed at all.
+    pub read_only: bool,
     /// How long requests may go on after the end was asked for; zero cuts them at once.
     pub drain_timeout: Duration,
     /// How long pages of lists may be.
@@ -112,6 +114,7 @@ impl Config {
             headers: Vec::new(),
             secret,
             delete_enabled: false,
+            read_only: false,
             drain_timeout: DEFAULT_DRAIN_TIMEOUT,
             pages: Pages::default(),
             limits: Limits::default(),

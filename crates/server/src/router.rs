@@ -95,6 +95,30 @@ impl Action {
             | Self::CancelUpload(_) => Handler::BlobUploadChunk,
         }
     }
+
+    /// For an action that changes something: the methods that its path has where nothing may be changed.
+    pub(crate) fn methods_without_changes(&self) -> Option<&'static str> {
+        match self {
+            Self::Front
+            | Self::Ping(_)
+            | Self::ListRepositories(_)
+            | Self::ListTags(_)
+            | Self::ListReferrers(_)
+            | Self::ListExtensions(_)
+            | Self::ListRepositoryExtensions(_)
+            | Self::PullManifest(_)
+            | Self::PullBlob(_)
+            | Self::ReadUpload(_) => None,
+            Self::StartUpload(_) => Some(""),
+            Self::PushManifest(_)
+            | Self::DeleteManifest(_)
+            | Self::DeleteTag(_)
+            | Self::DeleteBlob(_)
+            | Self::WriteUpload(_)
+            | Self::FinishUpload(_)
+            | Self::CancelUpload(_) => Some("GET, HEAD"),
+        }
+    }
 }
 
 /// Finds out what a request asks for.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use http::header::CONNECTION;
+use http::header::{ALLOW, CONNECTION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
 use hyper::body::Incoming;
 use tracing::Instrument as _;
@@ -135,6 +135,9 @@ async fn dispatch(call: &Call, body: RequestBody) -> Result<Response, Failure> {
     match action {
         Ok(action) => {
             call.begin(action.handler());
+            if let Some(refused) = refused_read_only(call, &action) {
+                return Err(fail_after(refused, body).await);
+            }
             match admit_content(call, &action) {
                 Ok(_place) => perform(call, action, body).await,
                 Err(failure) => Err(fail_after(failure, body).await),
@@ -145,6 +148,16 @@ async fn dispatch(call: &Call, body: RequestBody) -> Result<Response, Failure> {
             Err(fail_after(failure, body).await)
         }
     }
+}
+
+/// What an action that changes something gets where nothing may be changed.
+fn refused_read_only(call: &Call, action: &Action) -> Option<Failure> {
+    let methods = action.methods_without_changes()?;
+    let refused = Failure::because(&code::UNSUPPORTED, "the registry is read-only");
+    let allow = HeaderValue::from_static(methods);
+    call.app
+        .read_only
+        .then(|| refused.with_header(ALLOW, allow))
 }
 
 /// Every action has its handler, and every handler takes a granted action.

@@ -9,11 +9,15 @@ mod finish;
 mod marker;
 mod pipeline;
 mod progress;
+mod purge;
 mod recovery;
 pub(crate) mod started;
+mod survey;
 mod writer;
 
 pub use finish::{Committed, Expected};
+pub use purge::Purged;
+pub use survey::{UploadState, UploadSurvey};
 pub use writer::IngestWriter;
 
 use std::sync::Arc;

@@ -16,6 +16,7 @@
 //!     _wharfinger/seen/ALG                      the manifests that were looked at for that
 //!   _wharfinger/journal/                        the filesystem driver's journal
 //!   _wharfinger/probe-ID                        for a moment, whether anything can be written
+//!   _wharfinger/writers                         locked: shared by who writes, alone by who collects garbage
 //!   _wharfinger/sources/ALG/HH/HEX              some repositories that have linked a blob
 //! ```
 //!
@@ -52,6 +53,12 @@ pub fn root() -> DriverPath {
 #[must_use]
 pub fn probe(id: u64) -> DriverPath {
     path(&format!("{ROOT}/_wharfinger/probe-{id:016x}"))
+}
+
+/// Returns the file that everybody locks who writes: shared, or alone to collect garbage.
+#[must_use]
+pub fn writers() -> DriverPath {
+    path(&format!("{ROOT}/_wharfinger/writers"))
 }
 
 /// Makes a path of words that this module or a grammar has checked.

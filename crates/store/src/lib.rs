@@ -34,6 +34,7 @@ mod cache;
 mod catalog;
 mod census;
 mod error;
+mod gc;
 mod ingest;
 mod layout;
 mod links;
@@ -45,6 +46,8 @@ mod sources;
 mod store;
 mod tag_locks;
 mod tags;
+mod uploads;
+mod walk;
 
 pub use blobs::VerifyPolicy;
 pub use cache::{
@@ -53,10 +56,15 @@ pub use cache::{
 pub use catalog::CatalogPage;
 pub use census::UploadCount;
 pub use error::{Error, ErrorKind, Result};
-pub use ingest::{Committed, Expected, IngestSet, IngestStatus, IngestWriter, Purpose};
-pub use layout::{followed, journal, probe, root};
+pub use gc::{GarbageEvent, GarbageEvents, GarbageOptions, GarbageReport, collect_garbage};
+pub use ingest::{
+    Committed, Expected, IngestSet, IngestStatus, IngestWriter, Purged, Purpose, UploadState,
+    UploadSurvey,
+};
+pub use layout::{followed, journal, probe, root, writers};
 pub use manifests::{ManifestRules, RemovedManifest, RequiredPlatforms, StoredManifest, UrlRules};
 pub use referrers::{ReferrerPage, ReferrerQuery};
 pub use repository::{BlobInfo, BlobRead, Repository};
 pub use store::{Store, StoreOptions};
 pub use tags::TagPage;
+pub use uploads::{PurgeOptions, PurgeReport, UploadEvent};

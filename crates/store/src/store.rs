@@ -53,7 +53,7 @@ impl StoreOptions {
 /// A content store on Distribution's layout. Cloning it is cheap.
 #[derive(Debug, Clone)]
 pub struct Store {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// What all repositories share.

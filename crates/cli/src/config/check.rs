@@ -354,7 +354,8 @@ fn word_message(name: &str, words: &[&str], text: &str) -> String {
     format!("`{name}` must be {expected}, not {}{hint}", quote(text))
 }
 
-fn duration_message(name: &str, text: &str, fault: &DurationFault) -> String {
+/// What to say of a text that is no duration.
+pub(crate) fn duration_message(name: &str, text: &str, fault: &DurationFault) -> String {
     let quoted = quote(text);
     match fault {
         DurationFault::NoUnit => format!(

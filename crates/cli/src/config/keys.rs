@@ -94,6 +94,45 @@ pub(crate) static KEYS: &[Row] = &[
         "How many descriptors the cache holds. There is no unlimited cache (Distribution: 0 and less).",
     )
     .default("10000"),
+    key("storage.maintenance", Section, "What keeps the storage in order."),
+    key(
+        "storage.maintenance.readonly",
+        Section,
+        "A registry that changes nothing, so that garbage can be collected while it serves.",
+    ),
+    key(
+        "storage.maintenance.readonly.enabled",
+        Bool,
+        "Refuses whatever would change anything with 405, and purges nothing.",
+    )
+    .default("false"),
+    key(
+        "storage.maintenance.uploadpurging",
+        Section,
+        "Removing uploads that nobody goes on with. (Distribution: whoever gives the section has to give \
+         all of it; here the defaults stand for what is missing.)",
+    ),
+    key("storage.maintenance.uploadpurging.enabled", Bool, "Purges in the background.")
+        .default("true"),
+    key(
+        "storage.maintenance.uploadpurging.age",
+        Duration,
+        "How long ago an upload must have been written to last, before it is removed.",
+    )
+    .default("168h"),
+    key(
+        "storage.maintenance.uploadpurging.interval",
+        Duration,
+        "How long after one round the next one begins; at least a minute. The first begins at a random \
+         time within the first hour.",
+    )
+    .default("24h"),
+    key(
+        "storage.maintenance.uploadpurging.dryrun",
+        Bool,
+        "Only logs what would be removed.",
+    )
+    .default("false"),
     key("http", Section, "How clients reach the registry."),
     key(
         "http.addr",
@@ -374,7 +413,6 @@ pub(crate) static KEYS: &[Row] = &[
     driver_not_yet("storage.gcs"),
     driver_not_yet("storage.azure"),
     not_yet("storage.redirect", &["disable"]),
-    not_yet("storage.maintenance", &["uploadpurging", "readonly"]),
     not_yet("storage.tag", &["concurrencylimit"]),
     not_yet("middleware", &["registry", "repository", "storage"]),
     not_yet("auth", &["none", "silly", "htpasswd", "token"]),

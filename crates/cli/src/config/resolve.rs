@@ -13,8 +13,11 @@ use super::check::{Findings, Value};
 use super::health;
 use super::types::{
     AccessLog, CacheConfig, DriverConfig, Durability, LimitsConfig, LogConfig, LogFormat, LogLevel,
-    SecretSource, ServeConfig, StorageConfig, Verify,
+    PurgeConfig, SecretSource, ServeConfig, StorageConfig, Verify,
 };
+
+/// 1 minute: a round looks at every repository.
+const LEAST_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The words of the table and what they stand for; a test holds the two against each other.
 const LEVELS: [(&str, LogLevel); 4] = [
@@ -83,6 +86,8 @@ pub(crate) fn resolve(findings: &Findings, home: Option<&Path>) -> ServeConfig {
                 .map(|_| CacheConfig {
                     entries: usize::try_from(entries).unwrap_or(usize::MAX),
                 }),
+            read_only: values.bool("storage.maintenance.readonly.enabled"),
+            purging: purging(&values),
         },
         http: http::resolve(&values, secret),
         health: health::health(&values),
@@ -98,6 +103,17 @@ pub(crate) fn resolve(findings: &Findings, home: Option<&Path>) -> ServeConfig {
         manifest_rules: findings.manifest_rules(),
         pages: findings.pages(),
         catalog_rescan: values.duration("wharfinger.catalog.rescan"),
+    }
+}
+
+fn purging(values: &Values<'_>) -> PurgeConfig {
+    PurgeConfig {
+        enabled: values.bool("storage.maintenance.uploadpurging.enabled"),
+        age: values.duration("storage.maintenance.uploadpurging.age"),
+        interval: values
+            .duration("storage.maintenance.uploadpurging.interval")
+            .max(LEAST_INTERVAL),
+        dry_run: values.bool("storage.maintenance.uploadpurging.dryrun"),
     }
 }
 

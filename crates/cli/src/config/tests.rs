@@ -85,6 +85,14 @@ fn the_least_file_gets_the_defaults() {
     assert_eq!(settings.durability, Durability::Full);
     assert_eq!(settings.verify, Verify::Changed);
     assert!(!settings.manifest_rules.sparse);
+    assert!(!settings.storage.read_only);
+    let purging = PurgeConfig {
+        enabled: true,
+        age: Duration::from_secs(168 * 3600),
+        interval: Duration::from_secs(24 * 3600),
+        dry_run: false,
+    };
+    assert_eq!(settings.storage.purging, purging);
     insta::assert_snapshot!(warnings.join("\n"), @"no `http.secret` is given: uploads in progress end with this process, and cannot move to another registry on the same storage");
 }
 
@@ -99,6 +107,9 @@ storage:
   filesystem: {rootdirectory: /srv/registry data, maxthreads: 3}
   delete: {enabled: on}
   cache: {blobdescriptor: inmemory, blobdescriptorsize: 5}
+  maintenance:
+    readonly: {enabled: true}
+    uploadpurging: {enabled: false, age: 2h, interval: 1s, dryrun: true}
 http: {addr: ':5000', secret: hunter2, draintimeout: 1h30m}
 wharfinger:
   durability: group
@@ -126,6 +137,14 @@ fn a_file_that_gives_everything_gets_everything() {
     );
     assert!(settings.storage.delete_enabled);
     assert_eq!(settings.storage.cache, Some(CacheConfig { entries: 5 }));
+    assert!(settings.storage.read_only);
+    let purging = PurgeConfig {
+        enabled: false,
+        age: Duration::from_secs(7200),
+        interval: Duration::from_secs(60),
+        dry_run: true,
+    };
+    assert_eq!(settings.storage.purging, purging);
     assert_eq!(settings.http.listen.to_string(), ":5000");
     assert!(matches!(settings.http.secret, SecretSource::Given(_)));
     assert_eq!(settings.http.drain_timeout, Duration::from_secs(5400));
@@ -156,6 +175,14 @@ fn the_effective_settings_are_a_file_without_secrets() {
       cache:
         blobdescriptor: inmemory
         blobdescriptorsize: 5
+      maintenance:
+        readonly:
+          enabled: true
+        uploadpurging:
+          enabled: false
+          age: 2h
+          interval: 1s
+          dryrun: true
     http:
       addr: ":5000"
       net: tcp
@@ -225,6 +252,14 @@ fn the_effective_settings_of_the_least_file_are_the_defaults() {
         enabled: false
       cache:
         blobdescriptorsize: 10000
+      maintenance:
+        readonly:
+          enabled: false
+        uploadpurging:
+          enabled: true
+          age: 168h
+          interval: 24h
+          dryrun: false
     http:
       addr: "127.0.0.1:5000"
       net: tcp

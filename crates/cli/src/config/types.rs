@@ -99,6 +99,23 @@ pub(crate) struct StorageConfig {
     pub(crate) delete_enabled: bool,
     /// The cache of descriptors, if there is one.
     pub(crate) cache: Option<CacheConfig>,
+    /// Whether nothing may be changed.
+    pub(crate) read_only: bool,
+    /// What becomes of uploads that nobody goes on with.
+    pub(crate) purging: PurgeConfig,
+}
+
+/// How uploads that nobody goes on with are removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PurgeConfig {
+    /// Whether it is done in the background.
+    pub(crate) enabled: bool,
+    /// How long ago one must have been written to last.
+    pub(crate) age: Duration,
+    /// How long after one round the next one begins; at least a minute.
+    pub(crate) interval: Duration,
+    /// Whether it is only said what would be done.
+    pub(crate) dry_run: bool,
 }
 
 /// A storage driver.

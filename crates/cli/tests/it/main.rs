@@ -12,6 +12,7 @@ mod http;
 mod kills;
 mod limits;
 mod operation;
+mod reclaim;
 mod setup;
 mod strace_kills;
 mod tree;
