@@ -10,5 +10,6 @@ mod handover;
 mod kills;
 mod limits;
 mod setup;
+mod spec;
 mod strace_kills;
 mod tree;
