@@ -16,6 +16,7 @@ mod referrers;
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 use serde_json::{Value, json};
@@ -27,27 +28,27 @@ use wharfinger_testkit::{
 struct Shared {
     address: SocketAddr,
     _server: Server,
-    _scratch: Scratch,
+    scratch: Scratch,
 }
 
 /// The servers that run, by the variables that they were started with.
 static RUNNING: LazyLock<Mutex<HashMap<String, Weak<Shared>>>> = LazyLock::new(Mutex::default);
 
 /// A client of a server, with a repository of its own.
-struct Subject {
+pub(crate) struct Subject {
     shared: Arc<Shared>,
-    client: Client,
+    pub(crate) client: Client,
     repository: &'static str,
 }
 
 impl Subject {
     /// A registry that allows deletes.
-    fn new(repository: &'static str) -> Self {
+    pub(crate) fn new(repository: &'static str) -> Self {
         Self::with(repository, &[])
     }
 
     /// A registry with these variables besides.
-    fn with(repository: &'static str, variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn with(repository: &'static str, variables: &[(&str, &str)]) -> Self {
         let key = format!("{variables:?}");
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         let shared = running
@@ -66,37 +67,47 @@ impl Subject {
         }
     }
 
-    fn send(&mut self, request: &Request) -> Response {
+    /// The directory of the data.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.shared.scratch.join("data/docker/registry/v2")
+    }
+
+    /// What the server has said.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.shared.scratch.join("log")).unwrap()
+    }
+
+    pub(crate) fn send(&mut self, request: &Request) -> Response {
         self.client.send(request).unwrap()
     }
 
     /// Asks for something of the repository.
-    fn ask(&mut self, method: &str, below: &str) -> Response {
+    pub(crate) fn ask(&mut self, method: &str, below: &str) -> Response {
         let target = self.target(below);
         self.send(&Request::new(method, target))
     }
 
-    fn get(&mut self, below: &str) -> Response {
+    pub(crate) fn get(&mut self, below: &str) -> Response {
         self.ask("GET", below)
     }
 
-    fn target(&self, below: &str) -> String {
+    pub(crate) fn target(&self, below: &str) -> String {
         format!("/v2/{}/{below}", self.repository)
     }
 
     /// Starts an upload and returns where it goes on.
-    fn start(&mut self) -> String {
+    pub(crate) fn start(&mut self) -> String {
         let started = self.ask("POST", "blobs/uploads/").expect(202).unwrap();
         location(&started)
     }
 
-    fn push_blob(&mut self, blob: &Blob) {
+    pub(crate) fn push_blob(&mut self, blob: &Blob) {
         let below = format!("blobs/uploads/?digest={}", blob.digest);
         let request = Request::new("POST", self.target(&below)).body(&*blob.bytes);
         self.send(&request).expect(201).unwrap();
     }
 
-    fn put_manifest(&mut self, reference: &str, manifest: &Blob) -> Response {
+    pub(crate) fn put_manifest(&mut self, reference: &str, manifest: &Blob) -> Response {
         let request = Request::new("PUT", self.target(&format!("manifests/{reference}")))
             .header("Content-Type", manifest.media_type.as_str())
             .body(&*manifest.bytes);
@@ -104,7 +115,7 @@ impl Subject {
     }
 
     /// Pushes an image under a tag.
-    fn push_image(&mut self, tag: &str, image: &Image) {
+    pub(crate) fn push_image(&mut self, tag: &str, image: &Image) {
         for blob in image.blobs() {
             self.push_blob(blob);
         }
@@ -112,7 +123,7 @@ impl Subject {
     }
 
     /// Pushes an index of nothing under a tag: the smallest manifest.
-    fn push_index(&mut self, reference: &str, fields: Value) -> Blob {
+    pub(crate) fn push_index(&mut self, reference: &str, fields: Value) -> Blob {
         let index = index(fields);
         let reference = match reference {
             "" => index.digest.clone(),
@@ -140,12 +151,12 @@ fn start(variables: &[(&str, &str)]) -> Shared {
     Shared {
         address,
         _server: server,
-        _scratch: scratch,
+        scratch,
     }
 }
 
 /// An index of nothing with further fields.
-fn index(fields: Value) -> Blob {
+pub(crate) fn index(fields: Value) -> Blob {
     let mut index = json!({
         "schemaVersion": 2, "mediaType": media_types::INDEX, "manifests": [],
     });
@@ -180,7 +191,7 @@ fn values<'a>(response: &'a Response, name: &'a str) -> Vec<&'a str> {
 
 /// The answer is an OCI error with this status and code.
 #[track_caller]
-fn assert_error(response: &Response, status: u16, code: &str) {
+pub(crate) fn assert_error(response: &Response, status: u16, code: &str) {
     assert_eq!(response.status(), status, "{}", response.text());
     assert_eq!(
         json_of(response)["errors"][0]["code"],

@@ -115,7 +115,8 @@ fn an_empty_blob_is_a_blob() {
 #[test]
 fn a_blob_of_another_repository_is_mounted_with_201() {
     let blob = Blob::random(13, 1000);
-    Subject::new("push/source").push_blob(&blob);
+    let mut source = Subject::new("push/source");
+    source.push_blob(&blob);
     let mut subject = Subject::new("push/mounted");
     let mounted = subject.ask(
         "POST",
@@ -136,7 +137,8 @@ fn a_blob_of_another_repository_is_mounted_with_201() {
 #[test]
 fn a_mount_without_a_source_finds_one() {
     let blob = Blob::random(14, 1000);
-    Subject::new("push/somewhere").push_blob(&blob);
+    let mut source = Subject::new("push/somewhere");
+    source.push_blob(&blob);
     let mut subject = Subject::new("push/anywhere");
     let mounted = subject.ask("POST", &format!("blobs/uploads/?mount={}", blob.digest));
     mounted.expect(201).unwrap();

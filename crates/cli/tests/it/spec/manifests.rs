@@ -108,7 +108,8 @@ fn missing_content_is_refused_with_a_code_for_each() {
 #[test]
 fn content_of_another_repository_counts_as_missing() {
     let image = Image::build(32, &[2048]);
-    Subject::new("manifests/has-it").push_image("v1", &image);
+    let mut other = Subject::new("manifests/has-it");
+    other.push_image("v1", &image);
     let mut subject = Subject::new("manifests/lacks-it");
     assert_error(
         &subject.put_manifest("v1", &image.manifest),
