@@ -8,6 +8,7 @@ mod digests;
 mod failures;
 mod handover;
 mod hostile;
+mod http;
 mod kills;
 mod limits;
 mod setup;
