@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, PROXY_AUTHORIZATION, USER_AGENT};
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use uuid::{Builder, Uuid};
+use wharfinger_auth::Credentials;
 use wharfinger_oci::{Query, Route};
 use wharfinger_runtime::Entropy;
 
@@ -51,22 +52,37 @@ impl RequestIds {
     }
 }
 
-/// A request without its body.
+/// What nobody but access control may see, and a registry has no use for.
+const SECRETS: [HeaderName; 3] = [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE];
+
+/// A request without its body. Its credentials are not among its headers.
 #[derive(Debug)]
 pub struct RequestInfo {
     id: RequestId,
     peer: SocketAddr,
     parts: Parts,
+    credentials: Credentials,
     query: Query,
     began: Duration,
 }
 
 impl RequestInfo {
-    pub(crate) fn new(ids: &RequestIds, peer: SocketAddr, parts: Parts, began: Duration) -> Self {
+    pub(crate) fn new(
+        ids: &RequestIds,
+        peer: SocketAddr,
+        mut parts: Parts,
+        began: Duration,
+    ) -> Self {
+        let values = parts.headers.get_all(AUTHORIZATION).into_iter();
+        let credentials = Credentials::parse(values.map(HeaderValue::as_bytes));
+        for name in SECRETS {
+            parts.headers.remove(name);
+        }
         Self {
             id: ids.next(),
             peer,
             parts,
+            credentials,
             query: Query::new(),
             began,
         }
@@ -104,7 +120,14 @@ impl RequestInfo {
     #[must_use]
     pub fn host(&self) -> Option<&str> {
         let authority = self.parts.uri.authority().map(Authority::as_str);
-        authority.or_else(|| self.text(&HOST))
+        // Whoever puts a password before the host does not mean it for logs and events.
+        let host = authority.map(|text| text.rsplit_once('@').map_or(text, |(_, host)| host));
+        host.or_else(|| self.text(&HOST))
+    }
+
+    /// Returns what the client sent to prove who it is.
+    pub(crate) fn credentials(&self) -> &Credentials {
+        &self.credentials
     }
 
     /// Returns what the client says it is.
@@ -233,6 +256,18 @@ mod tests {
             location(request().header(HOST, "[::1]:5000")),
             "http://[::1]:5000/v2/"
         );
+    }
+
+    #[test]
+    fn nothing_of_what_proves_who_a_client_is_can_be_seen() {
+        let request = Request::builder().uri("http://alice:c4nary@reg:1/x");
+        let request = SECRETS.iter().fold(request, |request, name| {
+            request.header(name, "Basic c4nary")
+        });
+        let info = info(request);
+        assert_eq!(info.host(), Some("reg:1"));
+        assert!(info.headers().is_empty());
+        assert!(matches!(info.credentials(), Credentials::Other));
     }
 
     #[test]

@@ -11,8 +11,10 @@ use futures_util::future::BoxFuture;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request};
 use hyper::body::Incoming;
-use tracing::Instrument as _;
-use wharfinger_auth::Principal;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
+use wharfinger_auth::action::{Ping, StartUpload};
+use wharfinger_auth::{Denial, Denied, Gate, Granted, Guarded, Principal};
 use wharfinger_oci::{CodeTable, Query, code};
 
 use crate::access_log::{self, LoggedBody};
@@ -48,6 +50,7 @@ pub(crate) fn serve(
         method = %request.method(),
         path = access_log::excerpt(request.path()),
         %peer,
+        user = Empty,
     );
     let body = RequestBody::new(incoming, &request, Arc::clone(&app));
     let end = body.end();
@@ -58,10 +61,7 @@ pub(crate) fn serve(
     let line = access_log::Line::new(Arc::clone(&call.request), clock, span.clone());
     async move {
         let answer = async {
-            let answer = match query {
-                Ok(()) => dispatch(&call, body).await,
-                Err(error) => Err(fail_after(error, body).await),
-            };
+            let answer = dispatch(&call, query.map_err(Failure::from), body).await;
             answer.unwrap_or_else(|failure| failure.into_response(&call.app.codes))
         };
         let answer = AssertUnwindSafe(answer)
@@ -82,25 +82,68 @@ pub(crate) fn serve(
     }
 }
 
-/// Finds the action, has it granted, and does it.
-async fn dispatch(call: &Call, body: RequestBody) -> Result<Response, Failure> {
-    let request = &call.request;
-    if request.target_length() > MAX_TARGET_BYTES {
-        let too_long = Failure::new(&TARGET_TOO_LONG);
-        return Err(fail_after(too_long, body).await);
+/// Finds the action and who asks for it, has it granted, and does it.
+async fn dispatch(
+    call: &Call,
+    query: Result<(), Failure>,
+    body: RequestBody,
+) -> Result<Response, Failure> {
+    let action = query.and_then(|()| asked_for(&call.request));
+    if matches!(action, Ok(Action::Front)) {
+        return Ok(handlers::base::front());
     }
-    match route(request.method(), request.path(), request.query()) {
-        Ok(action) => perform(call, action, body).await,
-        Err(failure) => Err(fail_after(failure, body).await),
+    let principal = match identify(call, action.as_ref().ok()).await {
+        Ok(principal) => principal,
+        Err(failure) => return Err(fail_after(failure, body).await),
+    };
+    match action {
+        Ok(action) => perform(call, &principal, action, body).await,
+        // What is wrong with a request is told to those alone who may talk to the registry.
+        Err(failure) => match call.app.gate.grant(&principal, Ping) {
+            Ok(_) => Err(fail_after(failure, body).await),
+            Err(denied) => Err(fail_after(denied, body).await),
+        },
     }
 }
 
+fn asked_for(request: &RequestInfo) -> Result<Action, Failure> {
+    if request.target_length() > MAX_TARGET_BYTES {
+        return Err(Failure::new(&TARGET_TOO_LONG));
+    }
+    route(request.method(), request.path(), request.query())
+}
+
+/// Finds out who asks, and notes the name for every line of the log.
+///
+/// # Errors
+/// Fails if there are credentials and they are not taken; the answer tells what `action` needs.
+async fn identify(call: &Call, action: Option<&Action>) -> Result<Principal, Failure> {
+    let (gate, request) = (&call.app.gate, &call.request);
+    let peer = request.peer().ip();
+    let principal = gate.identify(request.credentials(), peer).await;
+    let principal = principal.map_err(|refusal| {
+        let accesses = action
+            .and_then(Action::guarded)
+            .map(Guarded::accesses)
+            .unwrap_or_default();
+        Failure::refused(refusal, gate.deny(accesses))
+    })?;
+    if let Some(name) = principal.name() {
+        Span::current().record("user", name);
+    }
+    Ok(principal)
+}
+
 /// Every action has its handler, and every handler takes a granted action.
-async fn perform(call: &Call, action: Action, body: RequestBody) -> Result<Response, Failure> {
-    let principal = Principal::Anonymous;
+async fn perform(
+    call: &Call,
+    principal: &Principal,
+    action: Action,
+    body: RequestBody,
+) -> Result<Response, Failure> {
     macro_rules! grant {
         ($action:expr) => {
-            match call.app.gate.grant(&principal, $action) {
+            match call.app.gate.grant(principal, $action) {
                 Ok(granted) => granted,
                 Err(denied) => return Err(fail_after(denied, body).await),
             }
@@ -122,9 +165,10 @@ async fn perform(call: &Call, action: Action, body: RequestBody) -> Result<Respo
         Action::DeleteTag(action) => Box::pin(handlers::tags::delete(call, grant!(action))),
         Action::PullBlob(action) => Box::pin(handlers::blobs::pull(call, grant!(action))),
         Action::DeleteBlob(action) => Box::pin(handlers::blobs::delete(call, grant!(action))),
-        Action::StartUpload(action) => {
-            Box::pin(handlers::uploads::start(call, grant!(action), body))
-        }
+        Action::StartUpload(action) => match grant_start(&call.app.gate, principal, action) {
+            Ok(granted) => Box::pin(handlers::uploads::start(call, granted, body)),
+            Err(denied) => return Err(fail_after(denied, body).await),
+        },
         Action::ReadUpload(action) => Box::pin(handlers::uploads::status(call, grant!(action))),
         Action::WriteUpload(action) => {
             Box::pin(handlers::uploads::write(call, grant!(action), body))
@@ -135,6 +179,23 @@ async fn perform(call: &Call, action: Action, body: RequestBody) -> Result<Respo
         Action::CancelUpload(action) => Box::pin(handlers::uploads::cancel(call, grant!(action))),
     };
     answer.await
+}
+
+/// Grants an upload also to somebody who may not mount what would spare it: for them it is as if the
+/// blob were not there, which the specification lets every mount end in.
+fn grant_start(
+    gate: &Gate,
+    principal: &Principal,
+    action: StartUpload,
+) -> Result<Granted<StartUpload>, Denied> {
+    let name = action.name.clone();
+    let mounts = action.mount.is_some();
+    match gate.grant(principal, action) {
+        Err(denied) if mounts && denied.denial() == Denial::Forbidden => {
+            gate.grant(principal, StartUpload { name, mount: None })
+        }
+        granted => granted,
+    }
 }
 
 /// Fails, after a short body was read, so that the connection can be kept.
@@ -152,3 +213,6 @@ fn panicked(panic: &(dyn Any + Send), codes: &CodeTable) -> Response {
     tracing::error!(message, "a handler panicked");
     Failure::new(&code::UNKNOWN).into_response(codes)
 }
+
+#[cfg(test)]
+mod matrix;
