@@ -8,19 +8,21 @@
 mod buffers;
 mod commit;
 mod durable;
+mod hot;
 mod ingest;
 mod journal;
 mod list;
+mod names;
 mod read;
 mod remove;
 mod sync;
 mod tree;
+mod values;
 mod verified;
 mod write;
 
-use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -28,20 +30,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::StreamExt as _;
-use futures_util::stream::BoxStream;
 use rustix::fs::OFlags;
 use wharfinger_runtime::Runtime;
 
 use crate::{
-    Capabilities, Driver, DriverPath, Durability, EntryKind, Error, ErrorKind, Ingest, Metadata,
-    Page, Put, ReadRange, ReadStream, RedirectMethod, Result, Resume, Target,
+    Capabilities, Driver, DriverPath, Durability, Error, ErrorKind, Ingest, Metadata, Page, Put,
+    ReadRange, ReadStream, RedirectMethod, Result, Resume, Target,
 };
 
 use self::buffers::Buffers;
 use self::durable::DurableDirectories;
+use self::hot::Hot;
 use self::journal::{Journal, Operation, Promise, Suspects};
-use self::read::{FileStream, read_small};
+use self::list::Listings;
 use self::tree::{Tree, errno_at};
 use self::verified::{Place, Version};
 
@@ -67,7 +68,12 @@ pub struct FilesystemOptions {
     /// How long a write may wait for others to share its sync in the journal. Those that wait
     /// already share it in any case.
     pub gather: Duration,
+    /// How much memory small files may take that were read lately.
+    pub hot_bytes: u64,
 }
+
+/// 16 MiB: the links, manifests and configurations of some thousand images.
+const HOT_BYTES: u64 = 16 * 1024 * 1024;
 
 impl FilesystemOptions {
     /// Options for `root`, synced, with no links followed.
@@ -79,6 +85,7 @@ impl FilesystemOptions {
             sync: true,
             journal: None,
             gather: Duration::ZERO,
+            hot_bytes: HOT_BYTES,
         }
     }
 }
@@ -120,6 +127,8 @@ struct Inner {
     /// How many temporary names it has made.
     temporaries: AtomicU64,
     buffers: Arc<Buffers>,
+    hot: Hot,
+    listings: Listings,
     /// Whether `/proc` is mounted, by which a nameless file gets its name.
     #[cfg(target_os = "linux")]
     has_proc: bool,
@@ -141,6 +150,8 @@ impl Filesystem {
             process: random_name(&runtime),
             temporaries: AtomicU64::new(0),
             buffers: Arc::default(),
+            hot: Hot::new(options.hot_bytes),
+            listings: Listings::default(),
             tree: Arc::new(tree),
             journal: None,
             suspects: None,
@@ -245,40 +256,9 @@ impl Inner {
         })
     }
 
-    fn metadata(&self, file: &OwnedFd, path: &DriverPath) -> Result<Metadata> {
-        let place = Place {
-            directory: &|| self.tree.parent_of(path).ok(),
-            name: path.name(),
-        };
-        verified::metadata_of(file.as_fd(), place).map_err(|errno| errno_at(path, errno))
-    }
-
-    fn open_value(&self, path: &DriverPath) -> Result<(File, Metadata)> {
-        let file = self.tree.open_at(path, READ)?;
-        let metadata = self.metadata(&file, path)?;
-        if metadata.kind == EntryKind::Directory {
-            return Err(Error::with_source(
-                ErrorKind::Invalid,
-                NAME,
-                path,
-                "it is a directory",
-            ));
-        }
-        Ok((file.into(), metadata))
-    }
-
-    /// The bytes of an open file: so many from there.
-    fn stream(
-        &self,
-        file: Arc<File>,
-        path: &DriverPath,
-        part: (u64, u64),
-    ) -> BoxStream<'static, Result<Bytes>> {
-        let (pool, buffers) = (self.runtime.blocking.clone(), Arc::clone(&self.buffers));
-        FileStream::new(file, path.clone(), pool, buffers, part).boxed()
-    }
-
     fn mark_verified(&self, path: &DriverPath, metadata: &Metadata) -> Result<()> {
+        // Where the note lies in a file of its own, this one does not show that it was made.
+        self.hot.forget(path);
         let file = self.tree.open_at(path, READ)?;
         let stat = rustix::fs::fstat(&file).map_err(|errno| errno_at(path, errno))?;
         let version = Version::of(&stat);
@@ -322,40 +302,15 @@ impl Driver for Filesystem {
     }
 
     async fn stat(&self, path: &DriverPath) -> Result<Metadata> {
-        let file = self.inner.tree.open_at(path, READ)?;
-        self.inner.metadata(&file, path)
+        self.inner.stat(path)
     }
 
     async fn get(&self, path: &DriverPath, limit_bytes: u64) -> Result<Bytes> {
-        let (file, metadata) = self.inner.open_value(path)?;
-        if metadata.size_bytes > limit_bytes {
-            return Err(Error::new(ErrorKind::TooLarge, NAME, path));
-        }
-        let length = usize::try_from(metadata.size_bytes)
-            .map_err(|_| Error::new(ErrorKind::TooLarge, NAME, path))?;
-        let read = read_small(file, length, &self.inner.runtime.blocking).await;
-        let mut bytes = read.map_err(|error| Error::from_io(NAME, path, error))?;
-        bytes.truncate(length);
-        Ok(bytes.into())
+        self.inner.get(path, limit_bytes).await
     }
 
     async fn read(&self, path: &DriverPath, range: ReadRange) -> Result<ReadStream> {
-        let (file, metadata) = self.inner.open_value(path)?;
-        if range.start > metadata.size_bytes {
-            return Err(Error::new(ErrorKind::Invalid, NAME, path));
-        }
-        let length = range
-            .length
-            .unwrap_or(u64::MAX)
-            .min(metadata.size_bytes - range.start);
-        let bytes = self
-            .inner
-            .stream(Arc::new(file), path, (range.start, length));
-        Ok(ReadStream {
-            metadata,
-            length,
-            bytes,
-        })
+        self.inner.read(path, range).await
     }
 
     async fn put(&self, writes: &[Put], durability: Durability) -> Result<()> {
@@ -370,6 +325,10 @@ impl Driver for Filesystem {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page> {
+        let listings = &self.inner.listings;
+        if let Some(page) = listings.page(&self.inner.tree, directory, after, limit) {
+            return Ok(page);
+        }
         let (directory, after) = (directory.clone(), after.map(str::to_owned));
         self.blocking(move |inner| inner.list_page(&directory, after.as_deref(), limit))
             .await

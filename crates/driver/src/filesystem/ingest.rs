@@ -316,8 +316,8 @@ impl Ingest for FileIngest {
             directory: &|| None,
             name: path.name(),
         };
-        let metadata = verified::metadata_of(self.file.as_fd(), nowhere)
-            .map_err(|errno| errno_at(path, errno))?;
+        let stat = rustix::fs::fstat(&self.file).map_err(|errno| errno_at(path, errno))?;
+        let metadata = verified::metadata_of(self.file.as_fd(), &stat, nowhere);
         let length = range
             .length
             .unwrap_or(u64::MAX)

@@ -208,6 +208,11 @@ impl Tree {
         rustix::fs::openat(&self.root, path.as_str(), flags, Mode::empty())
     }
 
+    /// The root, for a look at what lies below it.
+    pub(super) fn root(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+
     /// Opens the root itself.
     pub(super) fn root_fd(&self) -> Result<OwnedFd, Errno> {
         rustix::fs::openat(

@@ -69,24 +69,23 @@ impl Version {
 }
 
 /// Returns what is known of an open file; `place` is its directory and name, for the side file.
-pub(super) fn metadata_of(file: BorrowedFd<'_>, place: Place<'_>) -> Result<Metadata, Errno> {
-    let stat = rustix::fs::fstat(file)?;
-    let version = Version::of(&stat);
+pub(super) fn metadata_of(file: BorrowedFd<'_>, stat: &Stat, place: Place<'_>) -> Metadata {
+    let version = Version::of(stat);
     if rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Directory {
         let modified = version.modified();
-        return Ok(Metadata {
+        return Metadata {
             kind: EntryKind::Directory,
             size_bytes: 0,
             modified,
             verified: false,
-        });
+        };
     }
-    Ok(Metadata {
+    Metadata {
         kind: EntryKind::File,
         size_bytes: version.size,
         modified: version.modified(),
         verified: is_verified(file, place, version),
-    })
+    }
 }
 
 /// Where a file lies, for the side file.

@@ -67,7 +67,8 @@ driver_conformance!(faulty_filesystem, filesystem().wrapped(faultless));
 
 #[test]
 fn no_clause_is_forgotten() {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    // Tests run in the folder of their package, wherever it was when they were compiled.
+    let sources = Path::new("src");
     let list = std::fs::read_to_string(sources.join("conformance.rs")).unwrap();
     let mut clauses = 0;
     for entry in std::fs::read_dir(sources.join("conformance")).unwrap() {
