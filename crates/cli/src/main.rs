@@ -6,6 +6,7 @@
 mod args;
 mod config;
 mod descriptors;
+mod gate;
 mod output;
 mod serve;
 mod telemetry;
@@ -40,7 +41,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             let path = config.or_else(|| named_by(&environment));
             let loaded = match &path {
                 Some(path) => load(path, &environment)?,
-                None => config::load_built_in(&environment).map_err(|report| faulty(&report))?,
+                None => config::load_built_in(&environment)
+                    .and_then(Loaded::with_files_checked)
+                    .map_err(|report| faulty(&report))?,
             };
             telemetry::init(&loaded.settings.log)?;
             for warning in &loaded.warnings {
@@ -66,7 +69,8 @@ fn check(config: Option<PathBuf>) -> anyhow::Result<ExitCode> {
         bail!("name the file to check: wharfinger check CONFIG");
     };
     let text = config::read_file(&path)?;
-    match config::load(&path.display().to_string(), &text, &environment) {
+    let name = path.display().to_string();
+    match config::load(&name, &text, &environment).and_then(Loaded::with_files_checked) {
         Ok(loaded) => {
             for warning in &loaded.warnings {
                 eprintln!("warning: {warning}");
@@ -84,7 +88,9 @@ fn check(config: Option<PathBuf>) -> anyhow::Result<ExitCode> {
 
 fn load(path: &Path, environment: &[(String, String)]) -> anyhow::Result<Loaded> {
     let text = config::read_file(path)?;
-    config::load(&path.display().to_string(), &text, environment).map_err(|report| faulty(&report))
+    config::load(&path.display().to_string(), &text, environment)
+        .and_then(Loaded::with_files_checked)
+        .map_err(|report| faulty(&report))
 }
 
 /// What `serve` ends with if the configuration cannot be used.

@@ -8,14 +8,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
-use wharfinger_auth::{Gate, Open};
 use wharfinger_driver::{Driver, DriverMetrics, Filesystem, FilesystemOptions, Memory, Observed};
 use wharfinger_runtime::{Runtime, Secret};
 use wharfinger_server::{Config, Endpoint, EventCounters, Limits, Parts, Server};
 use wharfinger_store::{DescriptorCache, MemoryDescriptorCache, Store, StoreOptions, VerifyPolicy};
 
 use crate::config::{CacheConfig, DriverConfig, Durability, ServeConfig, Verify};
-use crate::descriptors;
+use crate::{descriptors, gate};
 
 /// 16 calls at once: enough to keep any disk busy, and each thread costs a megabyte or two.
 /// `maxthreads` of a file may only make it fewer.
@@ -45,7 +44,7 @@ pub(crate) fn serve(config: ServeConfig) -> anyhow::Result<()> {
     let home = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         // One more, for the name service.
-        .max_blocking_threads(threads + 1)
+        .max_blocking_threads(threads + gate::threads(&config.auth) + 1)
         .thread_keep_alive(THREAD_KEEP_ALIVE)
         .build()
         .context("cannot start the main thread")?;
@@ -92,7 +91,7 @@ async fn run(config: ServeConfig, runtime: Runtime, secret: Secret<Vec<u8>>) -> 
     };
     let parts = Parts {
         store,
-        gate: Gate::new(Arc::new(Open)),
+        gate: gate::gate(&config.auth, &runtime)?,
         runtime: runtime.clone(),
         codes: wharfinger_server::codes(),
         events: vec![Arc::new(EventCounters::default())],

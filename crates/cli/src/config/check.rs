@@ -6,7 +6,7 @@ use serde_json::{Map, Number};
 use wharfinger_runtime::Secret;
 
 use super::address::ListenAddress;
-use super::fault::{Fault, Source, quote};
+use super::fault::{Fault, Position, Source, quote};
 use super::keys::{KEYS, MIN_THREADS, VERSION};
 use super::scalar::{self, DurationFault};
 use super::schema::{Kind, Row, Status, children, find, find_old, join, meant, nearest};
@@ -29,23 +29,32 @@ pub(crate) enum Value {
 pub(crate) struct Findings {
     /// By the full name of the key.
     pub(crate) values: BTreeMap<&'static str, Value>,
+    /// Where the values stand that were given.
+    pub(crate) positions: BTreeMap<&'static str, Position>,
     /// The driver that `storage` names.
     pub(crate) driver: Option<&'static str>,
+    /// The provider that `auth` names.
+    pub(crate) provider: Option<&'static str>,
     /// What is wrong; if anything is, the rest must not be used.
     pub(crate) faults: Vec<Fault>,
     /// What is only worth saying.
     pub(crate) warnings: Vec<String>,
 }
 
-/// Writes `storage: inmemory` out as `storage: {inmemory: {}}`.
-pub(crate) fn expand_driver(root: &mut Node) {
+/// Writes `storage: inmemory` out as `storage: {inmemory: {}}`, and `auth: none` likewise.
+pub(crate) fn expand_names(root: &mut Node) {
     let Content::Map(entries) = &mut root.content else {
         return;
     };
-    let Some(storage) = entries.iter_mut().find(|entry| entry.key == "storage") else {
-        return;
-    };
-    let node = &mut storage.value;
+    for entry in entries {
+        if matches!(entry.key.as_str(), "storage" | "auth") {
+            expand_name(&mut entry.value);
+        }
+    }
+    super::providers::lower_none(root);
+}
+
+fn expand_name(node: &mut Node) {
     if node.is_null() {
         return;
     }
@@ -71,6 +80,7 @@ pub(crate) fn check(root: &Node) -> Findings {
     findings.section("", root);
     findings.require_version(root);
     findings.require_one_driver(root);
+    super::providers::check(&mut findings, root);
     findings.fill_in_defaults();
     findings
 }
@@ -116,6 +126,11 @@ impl Findings {
     }
 
     fn unknown(&mut self, section: &str, entry: &Entry) {
+        if section == "auth" {
+            let message = super::providers::unknown(&entry.key);
+            self.faults.push(Fault::new(&entry.at, message));
+            return;
+        }
         let hint = match meant(section, &entry.key) {
             Some(path) => format!("; did you mean `{path}`?"),
             None => String::new(),
@@ -158,6 +173,7 @@ impl Findings {
         // An empty secret is none at all, which is how a variable takes it away.
         if !matches!(&value, Value::Secret(secret) if secret.expose().is_empty()) {
             self.values.insert(row.path, value);
+            self.positions.insert(row.path, entry.value.at.clone());
         }
     }
 
@@ -251,7 +267,7 @@ fn read(row: &Row, node: &Node) -> Result<Value, String> {
     let text = &scalar.text;
     let not = |expected: &str| format!("`{name}` must be {expected}, not {}", shown(scalar));
     match row.kind {
-        Kind::Section | Kind::Driver | Kind::Fields => Err(not("a section")),
+        Kind::Section | Kind::Driver | Kind::Provider | Kind::Fields => Err(not("a section")),
         Kind::Version if text == VERSION => Ok(Value::Text(text.clone())),
         Kind::Version => Err(not(&format!("`{VERSION}`"))),
         Kind::Text if text.is_empty() => Err(format!("`{name}` must not be empty")),

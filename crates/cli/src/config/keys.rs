@@ -4,10 +4,10 @@
 //! from it, a file is held against it, and the defaults below are read as if they stood in the file.
 
 use super::schema::Kind::{
-    Address, Bool, Driver, Duration, Fields, Integer, Secret, Section, Text, Version, Word,
-    WordOfAnyCase,
+    Address, Bool, Driver, Duration, Fields, Integer, Provider, Secret, Section, Text, Version,
+    Word, WordOfAnyCase,
 };
-use super::schema::{Row, driver_not_yet, gone, key, not_yet};
+use super::schema::{Row, driver_not_yet, gone, key, not_yet, provider_not_yet};
 
 /// The only version of the format that there ever was.
 pub(crate) const VERSION: &str = "0.1";
@@ -67,6 +67,33 @@ pub(crate) static KEYS: &[Row] = &[
         "How many descriptors the cache holds. There is no unlimited cache (Distribution: 0 and less).",
     )
     .default("10000"),
+    key(
+        "auth",
+        Section,
+        "Who may use the registry. At most one provider is named below it; without one, everybody who \
+         can connect may do everything.",
+    ),
+    key("auth.none", Provider, "Nobody is asked. Says that this is meant, so that no warning does."),
+    key(
+        "auth.silly",
+        Provider,
+        "Lets in whoever sends any `Authorization` at all: for tests of clients.",
+    ),
+    key("auth.silly.realm", Text, "Where clients are told to get a token. Required with `silly`."),
+    key("auth.silly.service", Text, "What the token is said to be for. Required with `silly`."),
+    key("auth.htpasswd", Provider, "Lets in the users of a file, each with a password."),
+    key(
+        "auth.htpasswd.realm",
+        Text,
+        "What clients are told that the password is for. Required with `htpasswd`.",
+    ),
+    key(
+        "auth.htpasswd.path",
+        Text,
+        "The file, as `htpasswd -Bbn USER PASSWORD` prints it: bcrypt alone, of cost 4 to 16. It must be \
+         there (Distribution makes one, with a password in the log). A change counts within a second. \
+         Required with `htpasswd`.",
+    ),
     key("http", Section, "How clients reach the registry."),
     key(
         "http.addr",
@@ -124,7 +151,7 @@ pub(crate) static KEYS: &[Row] = &[
     not_yet("storage.maintenance", &["uploadpurging", "readonly"]),
     not_yet("storage.tag", &["concurrencylimit"]),
     not_yet("middleware", &["registry", "repository", "storage"]),
-    not_yet("auth", &["none", "silly", "htpasswd", "token"]),
+    provider_not_yet("auth.token"),
     not_yet("http.net", &[]),
     not_yet("http.host", &[]),
     not_yet("http.prefix", &[]),

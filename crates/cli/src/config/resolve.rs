@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::address::ListenAddress;
 use super::check::{Findings, Value};
 use super::types::{
-    CacheConfig, DriverConfig, Durability, HttpConfig, LogConfig, LogFormat, LogLevel,
+    AuthConfig, CacheConfig, DriverConfig, Durability, HttpConfig, LogConfig, LogFormat, LogLevel,
     SecretSource, ServeConfig, StorageConfig, Verify,
 };
 
@@ -65,6 +65,7 @@ pub(crate) fn resolve(findings: &Findings, home: Option<&Path>) -> ServeConfig {
                     entries: usize::try_from(entries).unwrap_or(usize::MAX),
                 }),
         },
+        auth: auth(&values),
         http: HttpConfig {
             addr: values.address("http.addr"),
             secret,
@@ -76,15 +77,31 @@ pub(crate) fn resolve(findings: &Findings, home: Option<&Path>) -> ServeConfig {
     }
 }
 
+fn auth(values: &Values<'_>) -> AuthConfig {
+    match values.0.provider {
+        Some("silly") => AuthConfig::Silly {
+            realm: values.text("auth.silly.realm"),
+            service: values.text("auth.silly.service"),
+        },
+        Some("htpasswd") => AuthConfig::Htpasswd {
+            realm: values.text("auth.htpasswd.realm"),
+            path: values.text("auth.htpasswd.path").into(),
+        },
+        provider => AuthConfig::Open {
+            meant: provider.is_some(),
+        },
+    }
+}
+
 fn is_at(driver: &DriverConfig, home: &Path) -> bool {
     matches!(driver, DriverConfig::Filesystem { root, .. } if root == home)
 }
 
-/// Typed access. Each key read here has a default in the table and is of the type asked for, which
-/// the tests see: they resolve a configuration that gives nothing and one that gives everything.
+/// Typed access. Each key read here has a default in the table, or is required where it is read, and is
+/// of the type asked for, which the tests see: they resolve a configuration that gives nothing and one that gives everything.
 struct Values<'a>(&'a Findings);
 
-const INVARIANT: &str = "the key has a default of this type in the table";
+const INVARIANT: &str = "the key has a default of this type in the table, or is required";
 
 macro_rules! typed {
     ($name:ident, $variant:ident, $type:ty) => {

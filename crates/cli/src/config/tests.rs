@@ -92,6 +92,7 @@ storage:
   filesystem: {rootdirectory: /srv/registry data, maxthreads: 3}
   delete: {enabled: on}
   cache: {blobdescriptor: inmemory, blobdescriptorsize: 5}
+auth: {htpasswd: {realm: the wharf, path: /etc/htpasswd}}
 http: {addr: ':5000', secret: hunter2, draintimeout: 1h30m}
 wharfinger:
   durability: group
@@ -147,6 +148,10 @@ fn the_effective_settings_are_a_file_without_secrets() {
       cache:
         blobdescriptor: inmemory
         blobdescriptorsize: 5
+    auth:
+      htpasswd:
+        realm: "the wharf"
+        path: /etc/htpasswd
     http:
       addr: ":5000"
       secret: "***" # given, not shown
@@ -174,6 +179,7 @@ fn the_effective_settings_are_a_file_without_secrets() {
         enabled: false
       cache:
         blobdescriptorsize: 10000
+    auth:
     http:
       addr: "127.0.0.1:5000"
       secret: # made anew at each start
@@ -271,7 +277,6 @@ health:
     threshold: 3
 "), @"
     config.yml:14:3: `http.headers` is not supported yet
-    config.yml:16:1: `auth` is not supported yet
     config.yml:20:1: `health` is not supported yet
     ");
 }

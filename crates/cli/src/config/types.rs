@@ -14,6 +14,8 @@ pub(crate) struct ServeConfig {
     pub(crate) log: LogConfig,
     /// `storage`.
     pub(crate) storage: StorageConfig,
+    /// `auth`.
+    pub(crate) auth: AuthConfig,
     /// `http`.
     pub(crate) http: HttpConfig,
     /// `wharfinger.durability`.
@@ -83,6 +85,30 @@ pub(crate) enum DriverConfig {
 pub(crate) struct CacheConfig {
     /// How many descriptors it holds; at least one.
     pub(crate) entries: usize,
+}
+
+/// Who may use the registry.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum AuthConfig {
+    /// Everybody.
+    Open {
+        /// The configuration says so, in place of saying nothing.
+        meant: bool,
+    },
+    /// Whoever sends any credentials.
+    Silly {
+        /// Where clients are told to get a token.
+        realm: String,
+        /// What for.
+        service: String,
+    },
+    /// The users of a file.
+    Htpasswd {
+        /// What clients are told that the password is for.
+        realm: String,
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 /// How clients reach the registry.
