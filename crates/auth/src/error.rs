@@ -50,8 +50,9 @@ impl Error {
 
     pub(crate) fn of_io(path: &Path, source: io::Error) -> Self {
         let kind = match source.kind() {
-            io::ErrorKind::NotFound => ErrorKind::Missing,
-            io::ErrorKind::IsADirectory => ErrorKind::NotAFile,
+            // More is not to be said of these.
+            io::ErrorKind::NotFound => return Self::new(ErrorKind::Missing, path),
+            io::ErrorKind::IsADirectory => return Self::new(ErrorKind::NotAFile, path),
             _ => ErrorKind::Unreadable,
         };
         Self {

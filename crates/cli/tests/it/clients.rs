@@ -1,7 +1,7 @@
 //! Real clients: each pushes an image of its own, each pulls what every other pushed, byte for byte.
 
 mod containerd;
-mod docker;
+pub(crate) mod docker;
 mod skopeo;
 
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::setup::{machine, wharfinger};
 const LAYERS: [usize; 4] = [2 << 10, 70_000, 1 << 20, 12 << 20];
 
 /// No single command of a client takes longer, even on a busy machine.
-const COMMAND: Duration = Duration::from_secs(180);
+pub(crate) const COMMAND: Duration = Duration::from_secs(180);
 
 /// A client as its users have it: a program that takes the full names of images.
 trait Client {
