@@ -62,7 +62,17 @@ impl Fixture {
     /// Starts a server that allows deletes, unless `configure` says otherwise.
     pub(crate) fn with(
         driver: Arc<dyn Driver>,
+        sinks: Vec<Arc<dyn EventSink>>,
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
+        Self::guarded(driver, sinks, Gate::new(Arc::new(Open)), configure)
+    }
+
+    /// Starts a server that `gate` guards.
+    pub(crate) fn guarded(
+        driver: Arc<dyn Driver>,
         mut sinks: Vec<Arc<dyn EventSink>>,
+        gate: Gate,
         configure: impl FnOnce(&mut Config),
     ) -> Self {
         let tokio = tokio::runtime::Builder::new_multi_thread()
@@ -82,7 +92,6 @@ impl Fixture {
         let store = Store::new(Arc::clone(&driver), None, runtime.clone(), options);
         let events = Arc::new(Recorder::default());
         sinks.push(Arc::clone(&events) as Arc<dyn EventSink>);
-        let gate = Gate::new(Arc::new(Open));
         let parts = Parts {
             store,
             gate,
