@@ -77,6 +77,7 @@ async fn run(config: ServeConfig, runtime: Runtime, secret: Secret<Vec<u8>>) -> 
         Verify::Never => VerifyPolicy::Never,
     };
     options.sparse_manifests = config.sparse_manifests;
+    options.catalog_rescan = config.catalog_rescan;
     let store = Store::new(driver, cache, runtime.clone(), options);
 
     let mut limits = Limits::default();

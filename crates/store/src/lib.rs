@@ -37,6 +37,7 @@ mod ingest;
 mod layout;
 mod links;
 mod manifests;
+mod pages;
 mod repository;
 mod store;
 mod tag_locks;

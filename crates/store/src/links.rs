@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 
 /// 20 ms: a link that was written longer ago than two ticks of a file system's clock is not just
 /// being written.
-const YOUNG: Duration = Duration::from_millis(20);
+pub(crate) const YOUNG: Duration = Duration::from_millis(20);
 
 /// 2 ms: a hundred times as long as writing a link takes.
 const PAUSE: Duration = Duration::from_millis(2);

@@ -1,6 +1,7 @@
 //! Manifests of a repository, and the tags that point at them.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use wharfinger_driver::{Durability, Put};
 use wharfinger_oci::{
@@ -107,15 +108,19 @@ impl Repository {
         if let Reference::Tag(tag) = reference {
             writes.extend(self.tag_set().point(tag, &digest));
             let _turn = self.shared.tag_locks.tag(&self.name, tag).await;
-            self.write(&writes).await.map_err(storage)?;
+            self.write(&writes).await?;
         } else {
-            self.write(&writes).await.map_err(storage)?;
+            self.write(&writes).await?;
         }
         Ok(digest)
     }
 
-    async fn write(&self, writes: &[Put]) -> wharfinger_driver::Result<()> {
-        self.shared.driver.put(writes, Durability::Durable).await
+    async fn write(&self, writes: &[Put]) -> Result<()> {
+        let existed = self.exists().await?;
+        let written = self.shared.driver.put(writes, Durability::Durable).await;
+        // Also after a failure, which may have made it.
+        self.shared.catalog_pages.pushed(&self.name, existed);
+        written.map_err(|error| Error::storage(format!("manifest in {}", self.name), error))
     }
 
     /// Looks for everything that the manifest refers to, in the storage and not in a cache.
@@ -220,8 +225,11 @@ impl Repository {
     ///
     /// # Errors
     /// Fails with `RepositoryUnknown` when there is no such repository.
-    pub async fn tags(&self, after: Option<&str>, limit: usize) -> Result<TagPage> {
-        let page = self.tag_set().list(after, limit).await?;
+    pub async fn tags(&self, after: Option<&str>, limit: usize) -> Result<Arc<TagPage>> {
+        let page = self
+            .tag_set()
+            .page(&self.shared.tag_pages, after, limit)
+            .await?;
         if page.tags.is_empty() && !self.exists().await? {
             return Err(Error::new(
                 ErrorKind::RepositoryUnknown,

@@ -140,6 +140,14 @@ pub(crate) static KEYS: &[Row] = &[
         "Accepts manifests whose blobs or children are not in the repository.",
     )
     .default("false"),
+    key("wharfinger.catalog", Section, "The list of repositories."),
+    key(
+        "wharfinger.catalog.rescan",
+        Duration,
+        "How late a repository may be listed that another process has made in the same storage; its own are \
+         listed at once. `0` walks the storage for each page.",
+    )
+    .default("1s"),
     // What Distribution knows and this program does not.
     not_yet("log.reportcaller", &[]),
     not_yet("log.hooks", &["*"]),

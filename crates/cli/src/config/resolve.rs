@@ -74,6 +74,7 @@ pub(crate) fn resolve(findings: &Findings, home: Option<&Path>) -> ServeConfig {
         durability: values.word("wharfinger.durability", &DURABILITIES),
         verify: values.word("wharfinger.verify", &VERIFICATIONS),
         sparse_manifests: values.bool("wharfinger.manifests.sparse"),
+        catalog_rescan: values.duration("wharfinger.catalog.rescan"),
     }
 }
 

@@ -98,6 +98,7 @@ wharfinger:
   durability: group
   verify: never
   manifests: {sparse: true}
+  catalog: {rescan: 0}
 ";
 
 #[test]
@@ -161,6 +162,8 @@ fn the_effective_settings_are_a_file_without_secrets() {
       verify: never
       manifests:
         sparse: true
+      catalog:
+        rescan: 0s
     "#);
     assert!(!effective.contains("hunter2"));
     // Read again, it means the same, but for the secret.
@@ -189,6 +192,8 @@ fn the_effective_settings_are_a_file_without_secrets() {
       verify: changed
       manifests:
         sparse: false
+      catalog:
+        rescan: 1s
     "#);
 }
 

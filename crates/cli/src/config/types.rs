@@ -24,6 +24,8 @@ pub(crate) struct ServeConfig {
     pub(crate) verify: Verify,
     /// `wharfinger.manifests.sparse`.
     pub(crate) sparse_manifests: bool,
+    /// `wharfinger.catalog.rescan`.
+    pub(crate) catalog_rescan: Duration,
 }
 
 /// What is written to the log, and how.
