@@ -1,7 +1,5 @@
 //! Access control as the server sees it, with real time.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 mod timing;
 
 /// A file that no `mod` line names would be skipped without a word.

@@ -174,18 +174,8 @@ fn events_name_who_did_it_and_show_no_credentials() {
 fn every_line_of_a_request_names_who_it_is_from_once_that_is_proved() {
     let log = Log::start();
     let fixture = fixture();
-    send(
-        &fixture,
-        "alice",
-        "GET",
-        "/v2/logged/who-alice/tags/list",
-    );
-    send(
-        &fixture,
-        "alice",
-        "GET",
-        "/v2/alice/logged-who/tags/list",
-    );
+    send(&fixture, "alice", "GET", "/v2/logged/who-alice/tags/list");
+    send(&fixture, "alice", "GET", "/v2/alice/logged-who/tags/list");
     fixture.get("/v2/logged/who-nobody/tags/list");
     for (repository, user) in [
         ("logged/who-alice", Some("alice")),
