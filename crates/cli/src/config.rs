@@ -29,6 +29,7 @@ mod schema;
 mod secret;
 mod tree;
 mod types;
+mod validation;
 
 pub(crate) use docs::refresh as refresh_docs;
 pub(crate) use environment::{CONFIGURATION_PATH, PREFIX as VARIABLE_PREFIX};

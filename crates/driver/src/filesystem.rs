@@ -161,6 +161,7 @@ impl Filesystem {
             #[cfg(target_os = "linux")]
             has_proc: Path::new("/proc/self/fd").exists(),
         };
+        let journal = options.journal.clone();
         if let Some(directory) = options.journal {
             // What others have promised is kept, whatever this process promises itself.
             let suspects = Arc::new(Suspects::new(&inner, &directory));
@@ -172,9 +173,11 @@ impl Filesystem {
             settled.map_err(io::Error::other)?;
             inner.suspects = Some(suspects);
         }
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        let inner = Arc::new(inner);
+        if let Some(directory) = journal.filter(|_| options.sync) {
+            journal::look_after_others(&inner, directory).map_err(io::Error::other)?;
+        }
+        Ok(Self { inner })
     }
 
     /// Makes everything durable that was answered, and leaves no journal behind. Call it when
@@ -275,6 +278,7 @@ impl Inner {
         verified::mark(file.as_fd(), place, version).map_err(|errno| errno_at(path, errno))
     }
 
+    /// See [`crate::Driver::settle`].
     fn settle(&self, path: &DriverPath) -> Result<()> {
         let file = self.tree.open_at(path, READ)?;
         if !self.sync {

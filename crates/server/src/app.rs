@@ -11,7 +11,7 @@ use wharfinger_oci::{CodeTable, RepositoryName};
 use wharfinger_runtime::Runtime;
 use wharfinger_store::{Repository, Store};
 
-use crate::config::{Config, Limits};
+use crate::config::{Config, Limits, Pages};
 use crate::error::Failure;
 use crate::event::{Event, EventAction, Events, Target};
 use crate::request::{RequestIds, RequestInfo};
@@ -28,6 +28,7 @@ pub(crate) struct App {
     pub(crate) ids: RequestIds,
     pub(crate) codes: CodeTable,
     pub(crate) delete_enabled: bool,
+    pub(crate) pages: Pages,
     pub(crate) limits: Limits,
     /// A permit for each byte of a body that is held whole in memory.
     pub(crate) body_memory: Arc<Semaphore>,
@@ -44,6 +45,7 @@ impl App {
             tokens: UploadTokens::new(&config.secret),
             codes: parts.codes,
             delete_enabled: config.delete_enabled,
+            pages: config.pages,
             body_memory: Arc::new(Semaphore::new(
                 config
                     .limits

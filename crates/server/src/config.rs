@@ -40,6 +40,12 @@ pub const DEFAULT_BUFFER_BYTES: usize = 32 * 1024;
 /// 10,000: more than a node serves at once, fewer than would use up its memory.
 pub const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
 
+/// 1,000 repositories, as in Distribution.
+pub const DEFAULT_MOST_REPOSITORIES: usize = 1000;
+
+/// 1,000 tags, as in Distribution.
+pub const DEFAULT_MOST_TAGS: usize = 1000;
+
 /// Everything that the server needs to know.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -51,6 +57,8 @@ pub struct Config {
     pub delete_enabled: bool,
     /// How long requests may go on after the end was asked for; zero cuts them at once.
     pub drain_timeout: Duration,
+    /// How long pages of lists may be.
+    pub pages: Pages,
     /// What bounds clients.
     pub limits: Limits,
 }
@@ -64,7 +72,26 @@ impl Config {
             secret,
             delete_enabled: false,
             drain_timeout: DEFAULT_DRAIN_TIMEOUT,
+            pages: Pages::default(),
             limits: Limits::default(),
+        }
+    }
+}
+
+/// How long pages of lists may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pages {
+    /// Most repositories of a page of the catalog; a request for more is refused.
+    pub most_repositories: usize,
+    /// Most tags of a page; a request for more gets as many.
+    pub most_tags: usize,
+}
+
+impl Default for Pages {
+    fn default() -> Self {
+        Self {
+            most_repositories: DEFAULT_MOST_REPOSITORIES,
+            most_tags: DEFAULT_MOST_TAGS,
         }
     }
 }

@@ -163,6 +163,11 @@ async fn perform(
             Box::pin(handlers::manifests::delete(call, grant!(action)))
         }
         Action::DeleteTag(action) => Box::pin(handlers::tags::delete(call, grant!(action))),
+        Action::ListReferrers(action) => Box::pin(handlers::referrers::list(call, grant!(action))),
+        Action::ListExtensions(action) => return Ok(handlers::extensions::list(&grant!(action))),
+        Action::ListRepositoryExtensions(action) => {
+            return Ok(handlers::extensions::list_of_repository(grant!(action)));
+        }
         Action::PullBlob(action) => Box::pin(handlers::blobs::pull(call, grant!(action))),
         Action::DeleteBlob(action) => Box::pin(handlers::blobs::delete(call, grant!(action))),
         Action::StartUpload(action) => match grant_start(&call.app.gate, principal, action) {

@@ -13,7 +13,9 @@ use crate::catalog::{self, CatalogPage};
 use crate::error::Result;
 use crate::ingest::IngestContext;
 use crate::links::Links;
+use crate::manifests::ManifestRules;
 use crate::pages::{CatalogPages, TagPages};
+use crate::referrers::Referrers;
 use crate::repository::Repository;
 use crate::tag_locks::TagLocks;
 
@@ -24,8 +26,8 @@ pub struct StoreOptions {
     pub secret: Secret<Vec<u8>>,
     /// When bytes at rest are hashed again.
     pub verify: VerifyPolicy,
-    /// Whether manifests are taken whose content is not there.
-    pub sparse_manifests: bool,
+    /// What is asked of manifests.
+    pub manifest_rules: ManifestRules,
     /// How late a repository may be listed that another process has made; with zero the tree is
     /// walked each time.
     pub catalog_rescan: Duration,
@@ -41,7 +43,7 @@ impl StoreOptions {
         Self {
             secret,
             verify: VerifyPolicy::default(),
-            sparse_manifests: false,
+            manifest_rules: ManifestRules::default(),
             catalog_rescan: CATALOG_RESCAN,
         }
     }
@@ -62,9 +64,10 @@ pub(crate) struct Shared {
     pub(crate) cache: Option<Arc<dyn DescriptorCache>>,
     pub(crate) ingests: Arc<IngestContext>,
     pub(crate) tag_locks: TagLocks,
+    pub(crate) referrers: Referrers,
+    pub(crate) manifest_rules: ManifestRules,
     pub(crate) tag_pages: TagPages,
     pub(crate) catalog_pages: CatalogPages,
-    pub(crate) sparse_manifests: bool,
 }
 
 impl Store {
@@ -94,9 +97,10 @@ impl Store {
                 cache,
                 ingests: Arc::new(ingests),
                 tag_locks: TagLocks::new(),
+                referrers: Referrers::new(),
+                manifest_rules: options.manifest_rules,
                 tag_pages,
                 catalog_pages,
-                sparse_manifests: options.sparse_manifests,
             }),
         }
     }

@@ -11,6 +11,7 @@ use super::keys::{KEYS, MIN_THREADS, VERSION};
 use super::scalar::{self, DurationFault};
 use super::schema::{Kind, Row, Status, children, find, find_old, join, meant, nearest};
 use super::tree::{Content, Entry, Node, Scalar, parse};
+use super::validation;
 
 /// The value of a key, of the type that its row asks for.
 #[derive(Debug, Clone)]
@@ -22,6 +23,9 @@ pub(crate) enum Value {
     Duration(std::time::Duration),
     Address(ListenAddress),
     Fields(Map<String, serde_json::Value>),
+    Patterns(Vec<String>),
+    /// Architecture and operating system of each.
+    Platforms(Vec<(String, String)>),
 }
 
 /// What was found: a value for each key that has one, given or by default.
@@ -81,6 +85,7 @@ pub(crate) fn check(root: &Node) -> Findings {
     findings.require_version(root);
     findings.require_one_driver(root);
     super::providers::check(&mut findings, root);
+    findings.check_validation();
     findings.fill_in_defaults();
     findings
 }
@@ -258,6 +263,11 @@ fn read(row: &Row, node: &Node) -> Result<Value, String> {
             _ => Err(format!("`{name}` takes a map, not {}", shape(node))),
         };
     }
+    match row.kind {
+        Kind::Patterns => return validation::patterns(name, node),
+        Kind::Platforms => return validation::platforms(name, node),
+        _ => {}
+    }
     let Content::Scalar(scalar) = &node.content else {
         return Err(format!(
             "`{name}` takes a single value, not {}",
@@ -267,7 +277,12 @@ fn read(row: &Row, node: &Node) -> Result<Value, String> {
     let text = &scalar.text;
     let not = |expected: &str| format!("`{name}` must be {expected}, not {}", shown(scalar));
     match row.kind {
-        Kind::Section | Kind::Driver | Kind::Provider | Kind::Fields => Err(not("a section")),
+        Kind::Section
+        | Kind::Driver
+        | Kind::Provider
+        | Kind::Fields
+        | Kind::Patterns
+        | Kind::Platforms => Err(not("a section")),
         Kind::Version if text == VERSION => Ok(Value::Text(text.clone())),
         Kind::Version => Err(not(&format!("`{VERSION}`"))),
         Kind::Text if text.is_empty() => Err(format!("`{name}` must not be empty")),

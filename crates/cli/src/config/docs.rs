@@ -95,6 +95,8 @@ fn takes(row: &Row) -> String {
         }
         Kind::Address => "address".to_owned(),
         Kind::Fields => "map of anything".to_owned(),
+        Kind::Patterns => "list of regular expressions".to_owned(),
+        Kind::Platforms => "list of `{architecture, os}`".to_owned(),
     }
 }
 

@@ -66,6 +66,15 @@ fn value_text(value: &Value) -> String {
         Value::Address(address) => format!("\"{address}\""),
         // JSON in one line is YAML.
         Value::Fields(fields) => serde_json::Value::Object(fields.clone()).to_string(),
+        Value::Patterns(patterns) => serde_json::Value::from(patterns.as_slice()).to_string(),
+        Value::Platforms(platforms) => {
+            let item = |(architecture, os): &(String, String)| serde_json::json!({ "architecture": architecture, "os": os });
+            platforms
+                .iter()
+                .map(item)
+                .collect::<serde_json::Value>()
+                .to_string()
+        }
     }
 }
 

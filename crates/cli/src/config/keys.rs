@@ -4,10 +4,11 @@
 //! from it, a file is held against it, and the defaults below are read as if they stood in the file.
 
 use super::schema::Kind::{
-    Address, Bool, Driver, Duration, Fields, Integer, Provider, Secret, Section, Text, Version,
-    Word, WordOfAnyCase,
+    Address, Bool, Driver, Duration, Fields, Integer, Patterns, Platforms, Provider, Secret,
+    Section, Text, Version, Word, WordOfAnyCase,
 };
 use super::schema::{Row, driver_not_yet, gone, key, not_yet, provider_not_yet};
+use super::validation::PLATFORM_WORDS;
 
 /// The only version of the format that there ever was.
 pub(crate) const VERSION: &str = "0.1";
@@ -148,6 +149,55 @@ pub(crate) static KEYS: &[Row] = &[
          listed at once. `0` walks the storage for each page.",
     )
     .default("1s"),
+    key("validation", Section, "What is asked of manifests that are pushed."),
+    key(
+        "validation.disabled",
+        Bool,
+        "Takes layers from any URL, and indexes whose manifests are missing, whatever stands below.",
+    )
+    .default("false"),
+    key("validation.enabled", Bool, "`true` takes `disabled` back; `false` alone changes nothing."),
+    key("validation.manifests", Section, "What they may refer to."),
+    key(
+        "validation.manifests.urls",
+        Section,
+        "The URLs of layers that are in no registry. Without any expression all with `http` and \
+         `https` are taken (Distribution: none).",
+    ),
+    key(
+        "validation.manifests.urls.allow",
+        Patterns,
+        "Expressions of which one has to match somewhere in the URL; without them all do.",
+    ),
+    key("validation.manifests.urls.deny", Patterns, "Expressions of which none may match."),
+    key("validation.manifests.indexes", Section, "What has to be there of an index."),
+    key(
+        "validation.manifests.indexes.platforms",
+        WordOfAnyCase(PLATFORM_WORDS),
+        "Of which platforms the manifests have to be there. `list`: those of `platformlist`.",
+    )
+    .default("all"),
+    key(
+        "validation.manifests.indexes.platformlist",
+        Platforms,
+        "What `platforms: list` asks for; without it that asks for all.",
+    ),
+    key("catalog", Section, "The list of repositories."),
+    key(
+        "catalog.maxentries",
+        Integer(i64::MIN),
+        "Most repositories of a page. More are refused; without a number, a page has 100. 0 and less \
+         stand for the default.",
+    )
+    .default("1000"),
+    key("tags", Section, "The lists of tags."),
+    key(
+        "tags.maxtags",
+        Integer(0),
+        "Most tags of a page. Whoever asks for more gets as many; who names no number gets all. 0 \
+         stands for the default.",
+    )
+    .default("1000"),
     // What Distribution knows and this program does not.
     not_yet("log.reportcaller", &[]),
     not_yet("log.hooks", &["*"]),
@@ -176,9 +226,6 @@ pub(crate) static KEYS: &[Row] = &[
     not_yet("redis", REDIS),
     not_yet("health", &["storagedriver", "file", "http", "tcp"]),
     not_yet("proxy", &["remoteurl", "username", "password", "exec", "ttl", "cachewritetimeout"]),
-    not_yet("validation", &["disabled", "enabled", "manifests"]),
-    not_yet("catalog", &["maxentries"]),
-    not_yet("tags", &["maxtags"]),
     not_yet("policy", &["repository"]),
     gone("storage.oss", Driver, &["*"]),
     gone("storage.swift", Driver, &["*"]),

@@ -73,7 +73,8 @@ pub(crate) fn resolve(findings: &Findings, home: Option<&Path>) -> ServeConfig {
         },
         durability: values.word("wharfinger.durability", &DURABILITIES),
         verify: values.word("wharfinger.verify", &VERIFICATIONS),
-        sparse_manifests: values.bool("wharfinger.manifests.sparse"),
+        manifest_rules: findings.manifest_rules(),
+        pages: findings.pages(),
         catalog_rescan: values.duration("wharfinger.catalog.rescan"),
     }
 }

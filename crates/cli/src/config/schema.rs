@@ -48,6 +48,10 @@ pub(crate) enum Kind {
     Address,
     /// A map of anything.
     Fields,
+    /// A list of regular expressions.
+    Patterns,
+    /// A list of platforms.
+    Platforms,
 }
 
 /// Whether a key may be used.

@@ -8,15 +8,15 @@ use super::*;
 
 mod properties;
 
-fn faults(text: &str) -> String {
+pub(in crate::config) fn faults(text: &str) -> String {
     load("config.yml", text, &[]).unwrap_err().to_string()
 }
 
-fn loaded(text: &str) -> Loaded {
+pub(in crate::config) fn loaded(text: &str) -> Loaded {
     load("config.yml", text, &[]).unwrap_or_else(|report| panic!("{report}"))
 }
 
-const LEAST: &str = "version: 0.1\nstorage: inmemory\n";
+pub(in crate::config) const LEAST: &str = "version: 0.1\nstorage: inmemory\n";
 
 #[test]
 fn the_built_in_configuration_is_a_registry_for_this_machine() {
@@ -77,7 +77,7 @@ fn the_least_file_gets_the_defaults() {
     assert_eq!(settings.http.drain_timeout, Duration::from_secs(60));
     assert_eq!(settings.durability, Durability::Full);
     assert_eq!(settings.verify, Verify::Changed);
-    assert!(!settings.sparse_manifests);
+    assert!(!settings.manifest_rules.sparse);
     insta::assert_snapshot!(warnings.join("\n"), @"no `http.secret` is given: uploads in progress end with this process, and cannot move to another registry on the same storage");
 }
 
@@ -125,7 +125,7 @@ fn a_file_that_gives_everything_gets_everything() {
     assert_eq!(settings.http.drain_timeout, Duration::from_secs(5400));
     assert_eq!(settings.durability, Durability::Group);
     assert_eq!(settings.verify, Verify::Never);
-    assert!(settings.sparse_manifests);
+    assert!(settings.manifest_rules.sparse);
     insta::assert_snapshot!(warnings.join("\n"), @"config.yml:8:63: `storage.filesystem.maxthreads` 3 is raised to 25");
 }
 
@@ -164,6 +164,16 @@ fn the_effective_settings_are_a_file_without_secrets() {
         sparse: true
       catalog:
         rescan: 0s
+    validation:
+      disabled: false
+      manifests:
+        urls:
+        indexes:
+          platforms: all
+    catalog:
+      maxentries: 1000
+    tags:
+      maxtags: 1000
     "#);
     assert!(!effective.contains("hunter2"));
     // Read again, it means the same, but for the secret.
@@ -194,6 +204,16 @@ fn the_effective_settings_are_a_file_without_secrets() {
         sparse: false
       catalog:
         rescan: 1s
+    validation:
+      disabled: false
+      manifests:
+        urls:
+        indexes:
+          platforms: all
+    catalog:
+      maxentries: 1000
+    tags:
+      maxtags: 1000
     "#);
 }
 

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use wharfinger_runtime::Secret;
+use wharfinger_server::Pages;
+use wharfinger_store::ManifestRules;
 
 use super::address::ListenAddress;
 
@@ -22,8 +24,10 @@ pub(crate) struct ServeConfig {
     pub(crate) durability: Durability,
     /// `wharfinger.verify`.
     pub(crate) verify: Verify,
-    /// `wharfinger.manifests.sparse`.
-    pub(crate) sparse_manifests: bool,
+    /// `validation`, and `wharfinger.manifests`.
+    pub(crate) manifest_rules: ManifestRules,
+    /// `catalog` and `tags`.
+    pub(crate) pages: Pages,
     /// `wharfinger.catalog.rescan`.
     pub(crate) catalog_rescan: Duration,
 }

@@ -25,7 +25,7 @@ const METHODS: [&str; 9] = [
 ];
 
 /// How many kinds of routes [`kind`] tells apart.
-const KINDS: usize = 9;
+const KINDS: usize = 11;
 
 /// Tells the kinds of routes apart; each needs a sample.
 fn kind(route: &Route) -> usize {
@@ -41,6 +41,8 @@ fn kind(route: &Route) -> usize {
         Route::Uploads { .. } => 6,
         Route::Upload { .. } => 7,
         Route::Referrers { .. } => 8,
+        Route::Extensions { name: None } => 9,
+        Route::Extensions { name: Some(_) } => 10,
     }
 }
 
@@ -70,17 +72,21 @@ fn samples() -> Vec<Route> {
             name: name(),
             digest,
         },
+        Route::Extensions { name: None },
+        Route::Extensions { name: Some(name()) },
     ]
 }
 
 /// The rule of each action, written down a second time: what is needed in the repository or beyond.
 fn rule(action: &Action) -> &'static [&'static str] {
     match action {
-        Action::Front | Action::Ping(_) => &[],
+        Action::Front | Action::Ping(_) | Action::ListExtensions(_) => &[],
         Action::ListRepositories(_) => &["registry:catalog:*"],
         Action::ListTags(_)
         | Action::PullManifest(_)
         | Action::PullBlob(_)
+        | Action::ListReferrers(_)
+        | Action::ListRepositoryExtensions(_)
         | Action::ReadUpload(_) => &["repository:team/app:pull"],
         Action::PushManifest(_)
         | Action::StartUpload(_)

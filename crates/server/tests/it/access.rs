@@ -63,7 +63,7 @@ impl Policy for OwnNames {
 
 fn fixture() -> Fixture {
     let gate = Gate::new(Arc::new(OwnNames)).with_authenticator(Arc::new(ByName));
-    Fixture::guarded(Arc::new(Memory::new()), Vec::new(), gate, |_| {})
+    Fixture::with_gate(gate)
 }
 
 /// `NAME:` in base64, for the names that the tests use.

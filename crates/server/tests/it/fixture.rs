@@ -68,6 +68,11 @@ impl Fixture {
         Self::guarded(driver, sinks, Gate::new(Arc::new(Open)), configure)
     }
 
+    /// Starts a server in memory that asks `gate`.
+    pub(crate) fn with_gate(gate: Gate) -> Self {
+        Self::guarded(Arc::new(Memory::new()), Vec::new(), gate, |_| {})
+    }
+
     /// Starts a server that `gate` guards.
     pub(crate) fn guarded(
         driver: Arc<dyn Driver>,

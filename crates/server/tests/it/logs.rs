@@ -111,7 +111,7 @@ fn a_request_that_is_cut_has_its_line_too() {
     assert_eq!(fields["message"], "not answered");
 
     // The same before there is an answer.
-    let plan = FaultPlan::new().always(Method::Stat, Fault::Hang);
+    let plan = FaultPlan::new().always(Method::Get, Fault::Hang);
     let hanging = Faulty::new(Arc::new(Memory::new()), plan);
     let hanging = Fixture::over(Arc::new(hanging));
     let path = format!("/v2/logged/cut/blobs/{}", blob.digest);

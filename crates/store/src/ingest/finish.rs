@@ -1,11 +1,12 @@
 //! The commit: verified, moved, linked, cleaned up; in this order.
 
-use wharfinger_driver::{Commit, Condition, Durability, ErrorKind as DriverErrorKind, Ingest, Put};
+use wharfinger_driver::{Commit, Condition, Durability, ErrorKind as DriverErrorKind, Ingest};
 use wharfinger_oci::{Digest, Hasher};
 
 use crate::blobs::Soundness;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout;
+use crate::links::LinkSet;
 
 use super::IngestContext;
 use super::marker::Reading;
@@ -72,11 +73,10 @@ impl IngestWriter {
             return Err(refused);
         }
         progress.mark(&context, &core).await;
-        let link = links.link(&expected.digest);
         let placed = match &mut core.ingest {
-            Some(ingest) => place(&context, &mut **ingest, &expected.digest, vec![link]).await,
+            Some(ingest) => place(&context, &mut **ingest, &expected.digest, &links).await,
             // The bytes were moved by an attempt that was cut short.
-            None => link_moved(&context, &expected.digest, &[link]).await,
+            None => link_moved(&context, &expected.digest, &links).await,
         };
         if let Err(error) = placed {
             if let Err(error) = progress.go_back(&context, *core, error.is_unsynced()).await {
@@ -203,12 +203,12 @@ impl Progress {
     }
 }
 
-/// Moves the bytes of `ingest` to where `digest` lies, unless they are there already, and writes `then`.
+/// Moves the bytes of `ingest` to where `digest` lies, unless they are there already, and links them.
 async fn place(
     context: &IngestContext,
     ingest: &mut dyn Ingest,
     digest: &Digest,
-    then: Vec<Put>,
+    links: &LinkSet,
 ) -> Result<()> {
     let destination = layout::blob_data(digest);
     let storage = |error| Error::storage(format!("blob {digest}"), error);
@@ -217,7 +217,7 @@ async fn place(
             Soundness::Absent => Condition::IfAbsent,
             Soundness::Damaged => Condition::Replace,
             Soundness::Sound => {
-                link_settled(context, digest, &then).await?;
+                link_settled(context, digest, links).await?;
                 // The bytes are there twice now; these are not needed.
                 if let Err(error) = ingest.abort().await {
                     tracing::debug!(%digest, %error, "could not remove bytes that were there already");
@@ -229,7 +229,7 @@ async fn place(
             destination: destination.clone(),
             condition,
             verified: true,
-            then: then.clone(),
+            then: links.link_first(digest),
         };
         match ingest.commit(commit).await {
             Err(error)
@@ -243,9 +243,9 @@ async fn place(
 }
 
 /// Links bytes that an earlier attempt has moved; whether they are there is looked at again.
-async fn link_moved(context: &IngestContext, digest: &Digest, then: &[Put]) -> Result<()> {
+async fn link_moved(context: &IngestContext, digest: &Digest, links: &LinkSet) -> Result<()> {
     match context.blobs.examine(digest).await? {
-        Soundness::Sound => link_settled(context, digest, then).await,
+        Soundness::Sound => link_settled(context, digest, links).await,
         // Whoever has moved them has not committed this digest, or they have gone again.
         Soundness::Absent | Soundness::Damaged => Err(Error::new(
             ErrorKind::UploadUnknown,
@@ -254,8 +254,8 @@ async fn link_moved(context: &IngestContext, digest: &Digest, then: &[Put]) -> R
     }
 }
 
-/// Writes links to bytes that somebody else has put in their place, once these are durable.
-async fn link_settled(context: &IngestContext, digest: &Digest, then: &[Put]) -> Result<()> {
+/// Links bytes that somebody else has put in their place, once these are durable.
+async fn link_settled(context: &IngestContext, digest: &Digest, links: &LinkSet) -> Result<()> {
     let storage = |error| Error::storage(format!("blob {digest}"), error);
     context
         .driver
@@ -264,7 +264,7 @@ async fn link_settled(context: &IngestContext, digest: &Digest, then: &[Put]) ->
         .map_err(storage)?;
     context
         .driver
-        .put(then, Durability::Durable)
+        .put(&links.link_further(digest).await, Durability::Durable)
         .await
         .map_err(storage)
 }

@@ -8,4 +8,6 @@ mod crashes;
 mod handover;
 mod ingests;
 mod manifests;
+mod referrers;
 mod subject;
+mod tagging;

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use wharfinger_oci::{Digest, Manifest, Reference, RepositoryName, Tag};
-use wharfinger_store::{ErrorKind, Repository};
+use wharfinger_store::{ErrorKind, RemovedManifest, Repository};
 
 use crate::subject::{Subject, name, push, sample, sha256};
 
@@ -120,6 +120,12 @@ async fn everything_that_is_missing_is_named() {
     }
 }
 
+/// The tags that went with a manifest.
+fn removed(removed: RemovedManifest) -> Vec<Tag> {
+    removed.outcome.unwrap();
+    removed.tags
+}
+
 #[tokio::test]
 async fn deleting_a_manifest_takes_its_tags_and_no_others() {
     for subject in Subject::all() {
@@ -130,7 +136,7 @@ async fn deleting_a_manifest_takes_its_tags_and_no_others() {
         push_image(&repository, 1, "moved").await;
         push_image(&repository, 2, "moved").await;
         assert_eq!(
-            repository.delete_manifest(&first).await.unwrap(),
+            removed(repository.delete_manifest(&first).await),
             [tag("stable"), tag("v1")]
         );
         assert_eq!(
@@ -146,7 +152,12 @@ async fn deleting_a_manifest_takes_its_tags_and_no_others() {
                 .is_err()
         );
         assert_eq!(
-            *repository.delete_manifest(&first).await.unwrap_err().kind(),
+            *repository
+                .delete_manifest(&first)
+                .await
+                .outcome
+                .unwrap_err()
+                .kind(),
             ErrorKind::ManifestUnknown
         );
         assert_eq!(repository.delete_tag(&tag("moved")).await.unwrap(), second);

@@ -41,7 +41,7 @@ fn a_variable_lies_over_the_file() {
     ]);
     let settings = loaded.settings;
     assert_eq!(settings.http.addr.to_string(), "127.0.0.1:7");
-    assert!(settings.sparse_manifests);
+    assert!(settings.manifest_rules.sparse);
     let root = "/elsewhere".into();
     assert_eq!(
         settings.storage.driver,
