@@ -35,7 +35,7 @@ pub(crate) use docs::refresh as refresh_docs;
 pub(crate) use environment::{CONFIGURATION_PATH, PREFIX as VARIABLE_PREFIX};
 pub(crate) use fault::Report;
 pub(crate) use types::{
-    AuthConfig, CacheConfig, DriverConfig, Durability, LogConfig, LogFormat, LogLevel,
+    AuthConfig, CacheConfig, DriverConfig, Durability, Listen, LogConfig, LogFormat, LogLevel,
     SecretSource, ServeConfig, Verify,
 };
 

@@ -9,6 +9,7 @@ mod descriptors;
 mod gate;
 mod output;
 mod serve;
+mod systemd;
 mod telemetry;
 
 use std::env;

@@ -71,10 +71,10 @@ fn require(findings: &mut Findings, key: &'static Row, provider: &Entry) {
 
 /// What the operator should know of who may use the registry.
 pub(super) fn warning(settings: &ServeConfig) -> Option<String> {
-    let addr = &settings.http.addr;
+    let listen = &settings.http.listen;
     match &settings.auth {
-        AuthConfig::Open { meant: false } if !addr.is_local() => Some(format!(
-            "no `auth` is given, and `http.addr` {addr} can be reached from other machines: everybody \
+        AuthConfig::Open { meant: false } if !listen.is_local() => Some(format!(
+            "no `auth` is given, and `http.addr` {listen} can be reached from other machines: everybody \
              there may read, write and delete. Give `auth.htpasswd`, or listen on 127.0.0.1, or say by \
              `auth: none` that this is meant"
         )),
