@@ -67,15 +67,16 @@ impl Fixture {
         sinks: Vec<Arc<dyn EventSink>>,
         configure: impl FnOnce(&mut Config),
     ) -> Self {
-        Self::start_with(driver, sinks, Gate::new(Arc::new(Open)), configure)
+        Self::guarded(driver, sinks, Gate::new(Arc::new(Open)), configure)
     }
 
     /// Starts a server in memory that asks `gate`.
     pub(crate) fn with_gate(gate: Gate) -> Self {
-        Self::start_with(Arc::new(Memory::new()), Vec::new(), gate, |_| {})
+        Self::guarded(Arc::new(Memory::new()), Vec::new(), gate, |_| {})
     }
 
-    fn start_with(
+    /// Starts a server that `gate` guards.
+    pub(crate) fn guarded(
         driver: Arc<dyn Driver>,
         mut sinks: Vec<Arc<dyn EventSink>>,
         gate: Gate,
