@@ -184,6 +184,10 @@ fn the_effective_settings_are_a_file_without_secrets() {
     assert!(!effective.contains("hunter2"));
     // Read again, it means the same, but for the secret.
     assert_eq!(loaded(&effective).effective(), effective);
+}
+
+#[test]
+fn the_effective_settings_of_the_least_file_are_the_defaults() {
     insta::assert_snapshot!(loaded(LEAST).effective(), @r#"
     version: 0.1
     log:
