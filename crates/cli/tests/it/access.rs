@@ -40,6 +40,7 @@ impl Guarded {
             ("REGISTRY_AUTH_HTPASSWD_REALM", "the wharf"),
             ("REGISTRY_AUTH_HTPASSWD_PATH", path.to_str().unwrap()),
             ("REGISTRY_LOG_LEVEL", "debug"),
+            ("REGISTRY_WHARFINGER_ACCESSLOG", "structured"),
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let arguments = vec!["serve".into(), file.into()];

@@ -190,15 +190,18 @@ impl Fixture {
     /// Sends the head of `request`, which announces more than [`UNDER_WAY`] bytes, and that many of
     /// them; returns once the server has begun to write them.
     pub(crate) fn begin(&self, request: &Request, bytes: &[u8]) -> Connection {
+        let appends = || {
+            let calls = self.calls.calls();
+            calls
+                .iter()
+                .filter(|call| call.method == Method::Append)
+                .count()
+        };
+        let before = appends();
         let mut connection = self.client().connect().unwrap();
         connection.send_head(request).unwrap();
         connection.send(&bytes[..UNDER_WAY]).unwrap();
-        eventually!(
-            self.calls
-                .calls()
-                .iter()
-                .any(|call| call.method == Method::Append)
-        );
+        eventually!(appends() > before);
         connection
     }
 
