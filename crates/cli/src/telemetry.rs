@@ -137,8 +137,9 @@ struct LogLayer<W, A> {
     access_writer: A,
 }
 
-/// The fields of a span, kept with it.
-struct SpanFields(Map<String, Value>);
+/// The fields of a span, kept with it in the order in which they came. Most spans end before anybody has
+/// read them, so this is no map.
+struct SpanFields(Vec<(&'static str, Value)>);
 
 impl<S, W, A> Layer<S> for LogLayer<W, A>
 where
@@ -147,7 +148,7 @@ where
     A: for<'a> MakeWriter<'a> + 'static,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let mut fields = Map::new();
+        let mut fields = Vec::with_capacity(attributes.values().len());
         attributes.record(&mut Collector(&mut fields));
         if let Some(span) = context.span(id) {
             span.extensions_mut().insert(SpanFields(fields));
@@ -183,10 +184,14 @@ where
             .flat_map(|scope| scope.from_root())
         {
             if let Some(SpanFields(of_span)) = span.extensions().get() {
-                fields.extend(of_span.clone());
+                let of_span = of_span.iter();
+                fields.extend(of_span.map(|(name, value)| ((*name).to_owned(), value.clone())));
             }
         }
-        event.record(&mut Collector(&mut fields));
+        let mut own = Vec::new();
+        event.record(&mut Collector(&mut own));
+        let own = own.into_iter();
+        fields.extend(own.map(|(name, value)| (name.to_owned(), value)));
         let message = match fields.remove("message") {
             Some(Value::String(message)) => message,
             Some(other) => other.to_string(),
@@ -215,12 +220,12 @@ impl Visit for Message<'_> {
     }
 }
 
-/// Turns fields into JSON values.
-struct Collector<'a>(&'a mut Map<String, Value>);
+/// Turns fields into JSON values. A later value of a field hides an earlier one, once they come into a map.
+struct Collector<'a>(&'a mut Vec<(&'static str, Value)>);
 
 impl Collector<'_> {
     fn put(&mut self, field: &Field, value: Value) {
-        self.0.insert(field.name().to_owned(), value);
+        self.0.push((field.name(), value));
     }
 }
 

@@ -1,6 +1,5 @@
 //! Conveniences over [`Driver`], written once for all of them.
 
-use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::{Driver, DriverPath, Durability, Entry, ErrorKind, Metadata, Put, Result};
@@ -9,28 +8,26 @@ use crate::{Driver, DriverPath, Durability, Entry, ErrorKind, Metadata, Put, Res
 const SMALL_VALUE_BYTES: u64 = 64 * 1024;
 
 /// Conveniences over [`Driver`].
-#[async_trait]
 pub trait DriverExt {
     /// Returns a value of at most 64 KiB.
-    async fn get_small(&self, path: &DriverPath) -> Result<Bytes>;
+    fn get_small(&self, path: &DriverPath) -> impl Future<Output = Result<Bytes>> + Send;
 
     /// Returns a value of at most 64 KiB, or `None` when there is nothing.
-    async fn find_small(&self, path: &DriverPath) -> Result<Option<Bytes>>;
+    fn find_small(&self, path: &DriverPath) -> impl Future<Output = Result<Option<Bytes>>> + Send;
 
     /// Returns what lies at `path`, or `None` when there is nothing.
-    async fn find(&self, path: &DriverPath) -> Result<Option<Metadata>>;
+    fn find(&self, path: &DriverPath) -> impl Future<Output = Result<Option<Metadata>>> + Send;
 
     /// Writes one value, replacing what is there.
-    async fn put_one(&self, path: &DriverPath, bytes: Bytes, durability: Durability) -> Result<()>;
+    fn put_one(&self, path: &DriverPath, bytes: Bytes, durability: Durability) -> impl Future<Output = Result<()>> + Send;
 
     /// Returns a whole directory, which the caller knows to be small; empty when it is missing.
-    async fn list_all(&self, directory: &DriverPath) -> Result<Vec<Entry>>;
+    fn list_all(&self, directory: &DriverPath) -> impl Future<Output = Result<Vec<Entry>>> + Send;
 
     /// Deletes what lies at `path`, if anything; tells whether there was.
-    async fn delete_if_there(&self, path: &DriverPath, durability: Durability) -> Result<bool>;
+    fn delete_if_there(&self, path: &DriverPath, durability: Durability) -> impl Future<Output = Result<bool>> + Send;
 }
 
-#[async_trait]
 impl<D: Driver + ?Sized> DriverExt for D {
     async fn get_small(&self, path: &DriverPath) -> Result<Bytes> {
         self.get(path, SMALL_VALUE_BYTES).await

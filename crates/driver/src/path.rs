@@ -39,17 +39,20 @@ impl DriverPath {
         &self.0
     }
 
+    /// Puts slashes between `parts`, of one or more components each.
+    ///
+    /// # Errors
+    /// Fails when the whole is no path.
+    pub fn of<const N: usize>(parts: [&str; N]) -> Result<Self, PathError> {
+        parts.join("/").parse()
+    }
+
     /// Appends `relative`, one or more components.
     ///
     /// # Errors
     /// Fails when `relative` is not a path itself.
     pub fn join(&self, relative: &str) -> Result<Self, PathError> {
-        check(relative)?;
-        let joined = format!("{}/{relative}", self.0);
-        if joined.len() > MAX_PATH_BYTES {
-            return Err(PathError::TooLong(joined.len()));
-        }
-        Ok(Self(joined.into()))
+        Self::of([self.as_str(), relative])
     }
 
     /// Returns the path without its last component; `None` at the top.
@@ -108,16 +111,23 @@ fn check(text: &str) -> Result<(), PathError> {
     if text.len() > MAX_PATH_BYTES {
         return Err(PathError::TooLong(text.len()));
     }
-    for component in text.split('/') {
+    // The bytes are looked at all at once, which is several times as quick as one after the other;
+    // only where some are not ASCII it takes characters.
+    let is_plain = |b: u8| b.is_ascii() && !b.is_ascii_control() && b != b'\\';
+    let are_plain = text.bytes().fold(true, |all, b| all & is_plain(b));
+    if !are_plain && text.chars().any(|c| c.is_control() || c == '\\') {
+        return Err(PathError::Character(text.to_owned()));
+    }
+    let mut start = 0;
+    for end in memchr::memchr_iter(b'/', text.as_bytes()).chain([text.len()]) {
+        let component = &text[start..end];
         if matches!(component, "" | "." | "..") {
             return Err(PathError::Component(text.to_owned()));
         }
         if component.len() > MAX_COMPONENT_BYTES {
             return Err(PathError::TooLong(component.len()));
         }
-        if component.chars().any(|c| c.is_control() || c == '\\') {
-            return Err(PathError::Character(text.to_owned()));
-        }
+        start = end + 1;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@
 mod algorithm;
 mod hasher;
 mod state;
+mod text;
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub use self::algorithm::Algorithm;
 pub use self::hasher::Hasher;
 pub use self::state::{HashState, HashStateError};
+pub use self::text::DigestText;
 use crate::text::excerpt;
 
 /// Bytes of the longest digest, that of sha512.
@@ -77,25 +79,20 @@ impl Digest {
         &self.bytes[..self.algorithm.hex_len() / 2]
     }
 
-    /// Returns the lower-case hexadecimal digits, without the algorithm.
-    pub fn hex(&self) -> String {
-        self.write_hex(&mut [0; 2 * MAX_DIGEST_BYTES]).to_owned()
+    /// Returns the text, `ALGORITHM:HEX`.
+    pub fn text(&self) -> DigestText {
+        DigestText::of(self)
     }
 
-    fn write_hex<'a>(&self, buffer: &'a mut [u8; 2 * MAX_DIGEST_BYTES]) -> &'a str {
-        for (pair, byte) in buffer.chunks_exact_mut(2).zip(self.as_bytes()) {
-            pair.copy_from_slice(&[hex_digit(byte >> 4), hex_digit(byte & 15)]);
-        }
-        std::str::from_utf8(&buffer[..self.algorithm.hex_len()])
-            .expect("hexadecimal digits are ASCII")
+    /// Returns the lower-case hexadecimal digits, without the algorithm.
+    pub fn hex(&self) -> String {
+        self.text().hex().to_owned()
     }
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.algorithm.as_str())?;
-        f.write_str(":")?;
-        f.write_str(self.write_hex(&mut [0; 2 * MAX_DIGEST_BYTES]))
+        f.write_str(&self.text())
     }
 }
 
@@ -110,24 +107,23 @@ impl FromStr for Digest {
 
     fn from_str(text: &str) -> Result<Self, DigestError> {
         let (name, hex) = text.split_once(':').ok_or(DigestError::Malformed)?;
-        if !is_algorithm_name(name) {
-            return Err(DigestError::Malformed);
-        }
-        if name.starts_with("tarsum") {
-            return Err(DigestError::Tarsum);
-        }
-        let algorithm: Algorithm = name.parse()?;
+        let algorithm: Algorithm = name.parse().map_err(|unknown| refusal(name, unknown))?;
         if hex.len() != algorithm.hex_len() {
             return Err(DigestError::Malformed);
         }
-        let mut bytes = [0; MAX_DIGEST_BYTES];
-        for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
-            let &[high, low] = pair else {
-                return Err(DigestError::Malformed);
-            };
-            *byte = lower_hex_value(high)? << 4 | lower_hex_value(low)?;
-        }
+        let bytes = text::read_hex(hex.as_bytes())?;
         Ok(Self { algorithm, bytes })
+    }
+}
+
+/// Why a digest is refused whose algorithm is not known.
+fn refusal(name: &str, unknown: DigestError) -> DigestError {
+    if !is_algorithm_name(name) {
+        DigestError::Malformed
+    } else if name.starts_with("tarsum") {
+        DigestError::Tarsum
+    } else {
+        unknown
     }
 }
 
@@ -170,20 +166,4 @@ fn is_algorithm_name(name: &str) -> bool {
                     .bytes()
                     .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
         })
-}
-
-fn lower_hex_value(byte: u8) -> Result<u8, DigestError> {
-    match byte {
-        b'0'..=b'9' => Ok(byte - b'0'),
-        b'a'..=b'f' => Ok(byte - b'a' + 10),
-        _ => Err(DigestError::Malformed),
-    }
-}
-
-fn hex_digit(nibble: u8) -> u8 {
-    if nibble < 10 {
-        b'0' + nibble
-    } else {
-        b'a' + nibble - 10
-    }
 }

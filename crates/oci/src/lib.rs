@@ -52,7 +52,9 @@ mod text;
 
 pub use crate::challenge::Challenge;
 pub use crate::descriptor::{Descriptor, DescriptorError, Platform};
-pub use crate::digest::{Algorithm, Digest, DigestError, HashState, HashStateError, Hasher};
+pub use crate::digest::{
+    Algorithm, Digest, DigestError, DigestText, HashState, HashStateError, Hasher,
+};
 pub use crate::error::{ApiError, Code, CodeTable, DuplicateCode, Errors, code};
 pub use crate::link::{LinkError, NextLink};
 pub use crate::manifest::{

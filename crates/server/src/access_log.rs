@@ -130,8 +130,12 @@ impl Drop for Line {
         let status = self.status.as_ref().map(StatusCode::as_u16);
         self.count(duration);
         let cut = !self.whole || status.is_none();
+        let combined = tracing::enabled!(target: COMBINED_TARGET, Level::INFO);
+        if !combined && !tracing::enabled!(target: TARGET, Level::INFO) {
+            return;
+        }
         let _entered = self.span.enter();
-        if tracing::enabled!(target: COMBINED_TARGET, Level::INFO) {
+        if combined {
             let line = Combined {
                 request,
                 status: status.unwrap_or(CLIENT_CLOSED_REQUEST.as_u16()),
@@ -181,9 +185,13 @@ impl http_body::Body for LoggedBody {
             under_way,
         } = self.get_mut();
         under_way.asked();
-        let polled = {
-            let _entered = line.span.enter();
-            ready!(Pin::new(body).poll_frame(cx))
+        let polled = match body {
+            // What is in memory says nothing to the log.
+            Body::Full(_) => ready!(Pin::new(body).poll_frame(cx)),
+            Body::Stream(..) => {
+                let _entered = line.span.enter();
+                ready!(Pin::new(body).poll_frame(cx))
+            }
         };
         match &polled {
             Some(Ok(frame)) => {

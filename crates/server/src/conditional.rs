@@ -6,6 +6,9 @@ use wharfinger_oci::Digest;
 
 /// Tells whether the client has the content already, as `If-None-Match` says.
 pub(crate) fn is_known(headers: &HeaderMap, digest: &Digest) -> bool {
+    if !headers.contains_key(IF_NONE_MATCH) {
+        return false;
+    }
     let tag = format!("\"{digest}\"");
     let values = headers
         .get_all(IF_NONE_MATCH)

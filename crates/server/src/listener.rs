@@ -143,11 +143,7 @@ impl Connections {
         let served = async {
             // It is waited for where it is served, not where it was accepted.
             let socket = Lingering::new(Socket::try_from(accepted)?);
-            let via = Via {
-                peer,
-                secure: self.certificates.is_some(),
-                within_quota,
-            };
+            let via = Via::new(peer, self.certificates.is_some(), within_quota);
             if self.certificates.is_none() && !self.h2c {
                 return self.http1(socket, via).await;
             }
@@ -198,7 +194,7 @@ impl Connections {
         }
     }
 
-    async fn http1<S>(&self, stream: S, via: Via) -> Result<(), Error>
+    async fn http1<S>(&self, stream: S, via: Arc<Via>) -> Result<(), Error>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin,
     {
@@ -208,7 +204,7 @@ impl Connections {
         let served = requests.clone();
         // In a box: a connection that waits for its next request holds no room for it.
         let service = service_fn(move |request| {
-            Box::pin(serve(Arc::clone(app), via, request, served.begin()))
+            Box::pin(serve(Arc::clone(app), Arc::clone(&via), request, served.begin()))
         });
         let connection = self
             .protocols
@@ -220,15 +216,21 @@ impl Connections {
         .await
     }
 
-    async fn http2(&self, stream: Box<dyn Stream>, via: Via) -> Result<(), Error> {
+    async fn http2(&self, stream: Box<dyn Stream>, via: Arc<Via>) -> Result<(), Error> {
         let app = &self.app;
         let requests = Requests::default();
         let io = Watched::new(stream, Heads::Amid, &app.limits, requests.clone());
         let patience = app.limits.write_idle_timeout;
         let streams = Streams::new(app.runtime.tasks.clone(), requests.clone(), patience);
         let (owned, begun) = (Arc::clone(app), streams.clone());
-        let service =
-            service_fn(move |request| serve(Arc::clone(&owned), via, request, begun.begin()));
+        let service = service_fn(move |request| {
+            serve(
+                Arc::clone(&owned),
+                Arc::clone(&via),
+                request,
+                begun.begin(),
+            )
+        });
         let http2 = self.protocols.http2(streams);
         let connection = http2.serve_connection(TokioIo::new(io), service);
         self.run(connection, &requests, |connection| {

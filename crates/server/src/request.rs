@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -128,14 +129,27 @@ impl fmt::Display for Peer {
 }
 
 /// What the requests of a connection have in common.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Via {
     /// The other end.
     pub(crate) peer: Peer,
+    /// The other end as the log has it, printed once and not for each request.
+    pub(crate) peer_name: String,
     /// Nobody between can read or change anything.
     pub(crate) secure: bool,
     /// The client has no more connections than it may.
     pub(crate) within_quota: bool,
+}
+
+impl Via {
+    pub(crate) fn new(peer: Peer, secure: bool, within_quota: bool) -> Arc<Self> {
+        Arc::new(Self {
+            peer,
+            peer_name: peer.to_string(),
+            secure,
+            within_quota,
+        })
+    }
 }
 
 /// What nobody but access control may see, and a registry has no use for.
@@ -145,7 +159,7 @@ const SECRETS: [HeaderName; 3] = [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE];
 #[derive(Debug)]
 pub struct RequestInfo {
     id: RequestId,
-    via: Via,
+    via: Arc<Via>,
     parts: Parts,
     credentials: Credentials,
     query: Query,
@@ -155,7 +169,7 @@ pub struct RequestInfo {
 }
 
 impl RequestInfo {
-    pub(crate) fn new(ids: &RequestIds, via: Via, mut parts: Parts, began: Duration) -> Self {
+    pub(crate) fn new(ids: &RequestIds, via: Arc<Via>, mut parts: Parts, began: Duration) -> Self {
         let values = parts.headers.get_all(AUTHORIZATION).into_iter();
         let credentials = Credentials::parse(values.map(HeaderValue::as_bytes));
         for name in SECRETS {
@@ -301,11 +315,7 @@ mod tests {
             let request = http::Request::builder().uri("/x").header(REQUEST_ID, name);
             let (parts, ()) = request.body(()).unwrap().into_parts();
             let ids = RequestIds::new(&SeededEntropy::new(1));
-            let via = Via {
-                peer: Peer::Unix,
-                secure: false,
-                within_quota: true,
-            };
+            let via = Via::new(Peer::Unix, false, true);
             RequestInfo::new(&ids, via, parts, Duration::ZERO)
                 .id()
                 .to_string()
@@ -328,11 +338,7 @@ mod tests {
             request.header(name, "Basic c4nary")
         });
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let via = Via {
-            peer: Peer::Unix,
-            secure: false,
-            within_quota: true,
-        };
+        let via = Via::new(Peer::Unix, false, true);
         let info = RequestInfo::new(&ids, via, parts, Duration::ZERO);
         assert_eq!(info.host(), Some("reg:1"));
         assert!(info.headers().is_empty());

@@ -23,6 +23,9 @@ const UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 
+/// 12: few answers have more headers, and then the map has to grow.
+const USUAL_HEADERS: usize = 12;
+
 /// An answer that is being put together.
 #[derive(Debug)]
 pub(crate) struct Reply(Response);
@@ -32,9 +35,10 @@ impl Reply {
     pub(crate) fn new(status: StatusCode) -> Self {
         let mut response = Response::new(Body::EMPTY);
         *response.status_mut() = status;
+        response.headers_mut().reserve(USUAL_HEADERS);
         let version = HeaderValue::from_static("registry/2.0");
         response.headers_mut().insert(API_VERSION, version);
-        Self(response).length(0)
+        Self(response).header(CONTENT_LENGTH, HeaderValue::from_static("0"))
     }
 
     /// Starts with the JSON of errors.
@@ -61,12 +65,17 @@ impl Reply {
 
     /// Names the content by its digest.
     pub(crate) fn digest(self, digest: &Digest) -> Self {
-        self.text(CONTENT_DIGEST, digest)
+        self.header(CONTENT_DIGEST, visible(Bytes::copy_from_slice(digest.text().as_bytes())))
     }
 
     /// Names the content by its digest, also for caches.
     pub(crate) fn etag(self, digest: &Digest) -> Self {
-        self.digest(digest).text(ETAG, format_args!("\"{digest}\""))
+        let text = digest.text();
+        let quoted = Bytes::from(["\"", &text, "\""].concat());
+        // Both headers share the bytes.
+        let bare = visible(quoted.slice(1..=text.len()));
+        self.header(CONTENT_DIGEST, bare)
+            .header(ETAG, visible(quoted))
     }
 
     /// Names the upload and says how far it has come.
@@ -113,6 +122,10 @@ impl Reply {
 }
 
 fn printed(value: impl Display) -> HeaderValue {
-    HeaderValue::try_from(value.to_string())
+    visible(Bytes::from(value.to_string()))
+}
+
+fn visible(text: Bytes) -> HeaderValue {
+    HeaderValue::from_maybe_shared(text)
         .expect("digests, tags, ranges, ids and links are printed in visible ASCII")
 }

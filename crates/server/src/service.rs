@@ -36,21 +36,21 @@ const MAX_TARGET_BYTES: usize = 8 * 1024;
 /// is for a client that leaves at once.
 pub(crate) fn serve(
     app: Arc<App>,
-    via: Via,
+    via: Arc<Via>,
     request: Request<Incoming>,
     under_way: UnderWay,
 ) -> impl Future<Output = Result<http::Response<LoggedBody>, Infallible>> + Send {
     let (parts, incoming) = request.into_parts();
-    let mut request = RequestInfo::new(&app.ids, via, parts, app.runtime.clock.monotonic());
+    let mut request = RequestInfo::new(&app.ids, Arc::clone(&via), parts, app.runtime.clock.monotonic());
     let query = Query::parse(request.raw_query());
     let query = query.map(|query| request.set_query(query));
     // At the level of errors, so that every line tells which request it belongs to.
     let span = tracing::error_span!(
         "request",
         id = request.id().as_str(),
-        method = %request.method(),
+        method = request.method().as_str(),
         path = access_log::excerpt(request.path()),
-        peer = %via.peer,
+        peer = via.peer_name,
         user = Empty,
     );
     let body = RequestBody::new(incoming, &request, Arc::clone(&app));

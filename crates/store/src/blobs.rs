@@ -4,6 +4,8 @@
 //! has found its bytes to be wrong. Whether they are right is known by the driver's note that this
 //! version of the file was hashed; where there is no such note, whoever reads all of it hashes it.
 
+mod open;
+mod recent;
 mod verify;
 
 use std::collections::HashMap;
@@ -12,18 +14,20 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use futures_util::stream::BoxStream;
 use wharfinger_driver::{
     Driver, DriverExt as _, EntryKind, ErrorKind as DriverErrorKind, Metadata, Put, ReadRange,
 };
-use wharfinger_oci::Digest;
+use wharfinger_oci::{Digest, MAX_MANIFEST_BYTES, Manifest};
 use wharfinger_runtime::Runtime;
 
 use crate::cache::{CachedDescriptor, DescriptorCache};
 use crate::error::{Error, ErrorKind, Result, or_unknown};
 use crate::layout;
 
+pub use self::open::BlobBytes;
+pub(crate) use self::recent::{Known, Recent};
 pub(crate) use self::verify::hash_on;
+use self::open::{MOST_WHOLE_BYTES, whole};
 use self::verify::{VerificationQueue, hash_of, verifying};
 
 /// When bytes at rest are hashed again.
@@ -60,6 +64,8 @@ pub(crate) struct Blobs {
     cache: Option<Arc<dyn DescriptorCache>>,
     policy: VerifyPolicy,
     damaged: Arc<Damaged>,
+    /// Content that was right a moment ago, where that is believed.
+    recent: Option<Arc<Recent>>,
     queue: VerificationQueue,
     runtime: Runtime,
 }
@@ -88,7 +94,7 @@ pub(crate) struct OpenBlob {
     pub(crate) size_bytes: u64,
     pub(crate) start: u64,
     pub(crate) length: u64,
-    pub(crate) bytes: BoxStream<'static, Result<Bytes>>,
+    pub(crate) bytes: BlobBytes,
 }
 
 impl Blobs {
@@ -104,6 +110,8 @@ impl Blobs {
             cache,
             policy,
             damaged: Arc::default(),
+            recent: (policy != VerifyPolicy::Always)
+                .then(|| Arc::new(Recent::new(Arc::clone(&runtime.clock)))),
             queue: VerificationQueue::new(runtime.clone()),
             runtime,
         }
@@ -124,15 +132,29 @@ impl Blobs {
         Ok(there)
     }
 
-    /// Returns the blob's length, or `None` when it is not there. Where asking costs a round trip
-    /// the answer may be from a cache, and older than the loss of the bytes.
+    /// Returns what was found out about the blob a moment ago.
+    pub(crate) fn known(&self, digest: &Digest) -> Option<Known> {
+        self.recent.as_ref()?.get(digest)
+    }
+
+    /// Returns the blob's length, or `None` when it is not there. The answer may be older than the loss of
+    /// the bytes: a moment, or where asking costs a round trip any time.
     pub(crate) async fn size(&self, digest: &Digest) -> Result<Option<u64>> {
+        if let Some(known) = self.known(digest) {
+            return Ok(Some(known.size_bytes()));
+        }
         if let Some(cache) = &self.cache
             && let Some(known) = cache.stat(None, digest).await
         {
             return Ok(Some(known.size_bytes));
         }
+        let begun = self.runtime.clock.monotonic();
         let size_bytes = self.stat(digest).await?.map(|found| found.size_bytes);
+        if let Some(recent) = &self.recent
+            && let Some(size_bytes) = size_bytes
+        {
+            recent.keep(digest, begun, Known::Size(size_bytes));
+        }
         if let Some(cache) = &self.cache
             && let Some(size_bytes) = size_bytes
         {
@@ -215,6 +237,9 @@ impl Blobs {
 
     async fn note_damaged(&self, digest: &Digest, metadata: &Metadata) {
         self.damaged.note(digest, metadata);
+        if let Some(recent) = &self.recent {
+            recent.forget(digest);
+        }
         self.forget(digest).await;
     }
 
@@ -247,8 +272,16 @@ impl Blobs {
         range: ReadRange,
         asked: &Digest,
     ) -> Result<Option<OpenBlob>> {
+        if asked == digest
+            && let Some(known) = self.known(digest)
+            && let Some(bytes) = known.bytes()
+        {
+            return Ok(part_of(bytes, range));
+        }
+        let begun = self.runtime.clock.monotonic();
         let path = layout::blob_data(digest);
-        let subject = format!("blob {digest}");
+        let canonical = *digest;
+        let storage = move |error| Error::storage(format!("blob {canonical}"), error);
         let stream = match self.driver.read(&path, range).await {
             Ok(stream) => stream,
             Err(error) if error.kind() == DriverErrorKind::NotFound => {
@@ -257,44 +290,79 @@ impl Blobs {
             }
             // A directory lies there, or the range begins beyond the end.
             Err(error) if error.kind() == DriverErrorKind::Invalid => return Ok(None),
-            Err(error) => return Err(Error::storage(subject, error)),
+            Err(error) => return Err(storage(error)),
         };
         let metadata = stream.metadata;
         if !self.plausible(digest, &metadata) {
             return Ok(None);
         }
-        let whole = stream.length == metadata.size_bytes;
-        let size_bytes = metadata.size_bytes;
-        let bytes = if asked != digest && whole {
+        let is_whole = stream.length == metadata.size_bytes;
+        let (size_bytes, length) = (metadata.size_bytes, stream.length);
+        let trusted = self.trusts(&metadata);
+        let pieces = if asked != digest && is_whole {
             verifying(*asked, stream.bytes, |_| std::future::ready(()))
-        } else if self.trusts(&metadata) {
+        } else if trusted {
             stream
                 .bytes
-                .map(move |piece| piece.map_err(|error| Error::storage(&subject, error)))
+                .map(move |piece| piece.map_err(storage))
                 .boxed()
-        } else if whole {
+        } else if is_whole {
             let this = self.clone();
-            let digest = *digest;
-            verifying(digest, stream.bytes, move |sound| async move {
+            verifying(canonical, stream.bytes, move |sound| async move {
                 if sound {
-                    this.note_verified(&digest, &metadata).await;
+                    this.note_verified(&canonical, &metadata).await;
                 } else {
-                    this.note_damaged(&digest, &metadata).await;
+                    this.note_damaged(&canonical, &metadata).await;
                 }
             })
         } else {
             self.queue_verification(*digest);
             stream
                 .bytes
-                .map(move |piece| piece.map_err(|error| Error::storage(&subject, error)))
+                .map(move |piece| piece.map_err(storage))
                 .boxed()
+        };
+        let bytes = if length <= MOST_WHOLE_BYTES {
+            let bytes = whole(digest, pieces, length).await?;
+            if let Some(recent) = &self.recent
+                && trusted
+                && is_whole
+            {
+                recent.keep(digest, begun, Known::Bytes(bytes.clone()));
+            }
+            BlobBytes::Whole(bytes)
+        } else {
+            BlobBytes::Pieces(pieces)
         };
         Ok(Some(OpenBlob {
             size_bytes,
             start: range.start,
-            length: stream.length,
+            length,
             bytes,
         }))
+    }
+
+    /// Returns a manifest, hashed when it is read into memory; `parse` reads it, which may be done already.
+    pub(crate) async fn get_manifest(
+        &self,
+        digest: &Digest,
+        parse: impl FnOnce(Bytes) -> Result<Manifest>,
+    ) -> Result<Arc<Manifest>> {
+        if let Some(Known::Manifest(manifest)) = self.known(digest) {
+            return Ok(manifest);
+        }
+        let begun = self.runtime.clock.monotonic();
+        let limit_bytes = MAX_MANIFEST_BYTES as u64;
+        let bytes = self
+            .get(digest, limit_bytes, ErrorKind::ManifestUnknown)
+            .await?;
+        let manifest = Arc::new(parse(bytes)?);
+        if let Some(recent) = &self.recent
+            && manifest.bytes().len() as u64 <= MOST_WHOLE_BYTES
+        {
+            recent.keep(digest, begun, Known::Manifest(Arc::clone(&manifest)));
+        }
+        Ok(manifest)
     }
 
     /// Returns a small blob, hashed whenever it is read; `unknown` is the answer when it is not there.
@@ -329,4 +397,19 @@ impl Blobs {
             ..Put::replace(layout::blob_data(digest), bytes)
         }
     }
+}
+
+/// A part of a blob that is in memory; `None` when the range begins beyond its end.
+fn part_of(bytes: &Bytes, range: ReadRange) -> Option<OpenBlob> {
+    let size_bytes = bytes.len() as u64;
+    let rest = size_bytes.checked_sub(range.start)?;
+    let length = range.length.unwrap_or(u64::MAX).min(rest);
+    let start = usize::try_from(range.start).ok()?;
+    let end = start + usize::try_from(length).ok()?;
+    Some(OpenBlob {
+        size_bytes,
+        start: range.start,
+        length,
+        bytes: BlobBytes::Whole(bytes.slice(start..end)),
+    })
 }

@@ -28,154 +28,141 @@ use wharfinger_driver::DriverPath;
 use wharfinger_oci::{Algorithm, Digest, RepositoryName, Tag, UploadId};
 
 const ROOT: &str = "docker/registry/v2";
+const BLOBS: &str = "docker/registry/v2/blobs";
+const REPOSITORIES: &str = "docker/registry/v2/repositories";
+
+/// Below a repository.
+const REVISIONS: &str = "_manifests/revisions";
+const TAGS: &str = "_manifests/tags";
+const REFERRERS: &str = "_wharfinger/referrers";
 
 /// Returns the paths at which a symbolic link is followed: people put blobs or repositories on
 /// another disk. Below them none is.
 #[must_use]
 pub fn followed() -> Vec<DriverPath> {
-    vec![path(ROOT), blobs(), repositories()]
+    vec![root(), blobs(), repositories()]
 }
 
 /// Returns where the filesystem driver keeps its journal: Distribution looks only into `blobs` and
 /// `repositories`.
 #[must_use]
 pub fn journal() -> DriverPath {
-    path(&format!("{ROOT}/_wharfinger/journal"))
+    path([ROOT, "_wharfinger/journal"])
 }
 
 /// Returns the top of the tree.
 #[must_use]
 pub fn root() -> DriverPath {
-    path(ROOT)
+    path([ROOT])
 }
 
 /// Returns where a process that calls itself `id` finds out whether anything can be written.
 #[must_use]
 pub fn probe(id: u64) -> DriverPath {
-    path(&format!("{ROOT}/_wharfinger/probe-{id:016x}"))
+    path([ROOT, "_wharfinger", &format!("probe-{id:016x}")])
 }
 
 /// Returns the file that everybody locks who writes: shared, or alone to collect garbage.
 #[must_use]
 pub fn writers() -> DriverPath {
-    path(&format!("{ROOT}/_wharfinger/writers"))
+    path([ROOT, "_wharfinger/writers"])
 }
 
 /// Makes a path of words that this module or a grammar has checked.
-fn path(text: &str) -> DriverPath {
-    text.parse()
-        .expect("names, tags, digests and upload ids hold only what a path may hold")
-}
-
-fn below(parent: &DriverPath, relative: &str) -> DriverPath {
-    parent
-        .join(relative)
+fn path<const N: usize>(parts: [&str; N]) -> DriverPath {
+    DriverPath::of(parts)
         .expect("names, tags, digests and upload ids hold only what a path may hold")
 }
 
 /// `blobs`
 pub(crate) fn blobs() -> DriverPath {
-    path(&format!("{ROOT}/blobs"))
+    path([BLOBS])
 }
 
 /// `_wharfinger/sources/ALG/HH/HEX`
 pub(crate) fn sources(digest: &Digest) -> DriverPath {
-    let hex = digest.hex();
-    path(&format!(
-        "{ROOT}/_wharfinger/sources/{}/{}/{hex}",
-        digest.algorithm(),
-        &hex[..2]
-    ))
+    let (algorithm, text) = (digest.algorithm().as_str(), digest.text());
+    let hex = text.hex();
+    path([ROOT, "_wharfinger/sources", algorithm, &hex[..2], hex])
 }
 
 /// `repositories`
 pub(crate) fn repositories() -> DriverPath {
-    path(&format!("{ROOT}/repositories"))
+    path([REPOSITORIES])
 }
 
 /// `blobs/ALG/HH/HEX/data`
 pub(crate) fn blob_data(digest: &Digest) -> DriverPath {
-    let hex = digest.hex();
-    path(&format!(
-        "{ROOT}/blobs/{}/{}/{hex}/data",
-        digest.algorithm(),
-        &hex[..2]
-    ))
-}
-
-/// `ALG/HEX/link`, the tail of every link's path.
-fn link_tail(digest: &Digest) -> String {
-    format!("{}/{}/link", digest.algorithm(), digest.hex())
-}
-
-/// `repositories/NAME`
-pub(crate) fn repository(name: &RepositoryName) -> DriverPath {
-    below(&repositories(), name.as_str())
+    let (algorithm, text) = (digest.algorithm().as_str(), digest.text());
+    let hex = text.hex();
+    path([BLOBS, algorithm, &hex[..2], hex, "data"])
 }
 
 /// `_layers/ALG/HEX/link`
 pub(crate) fn layer_link(name: &RepositoryName, digest: &Digest) -> DriverPath {
-    below(&repository(name), &format!("_layers/{}", link_tail(digest)))
+    let (algorithm, text) = (digest.algorithm().as_str(), digest.text());
+    let (name, hex) = (name.as_str(), text.hex());
+    path([REPOSITORIES, name, "_layers", algorithm, hex, "link"])
 }
 
 /// `_manifests`, which makes a directory a repository.
 pub(crate) fn manifests(name: &RepositoryName) -> DriverPath {
-    below(&repository(name), "_manifests")
+    path([REPOSITORIES, name.as_str(), "_manifests"])
 }
 
 /// `_manifests/revisions/ALG`
 pub(crate) fn revisions(name: &RepositoryName, algorithm: Algorithm) -> DriverPath {
-    below(&manifests(name), &format!("revisions/{algorithm}"))
+    let (name, algorithm) = (name.as_str(), algorithm.as_str());
+    path([REPOSITORIES, name, REVISIONS, algorithm])
 }
 
 /// `_manifests/revisions/ALG/HEX`
 pub(crate) fn revision(name: &RepositoryName, digest: &Digest) -> DriverPath {
-    below(&revisions(name, digest.algorithm()), &digest.hex())
+    let (algorithm, text) = (digest.algorithm().as_str(), digest.text());
+    let (name, hex) = (name.as_str(), text.hex());
+    path([REPOSITORIES, name, REVISIONS, algorithm, hex])
 }
 
 /// `_manifests/revisions/ALG/HEX/link`
 pub(crate) fn revision_link(name: &RepositoryName, digest: &Digest) -> DriverPath {
-    below(
-        &manifests(name),
-        &format!("revisions/{}", link_tail(digest)),
-    )
+    let (algorithm, text) = (digest.algorithm().as_str(), digest.text());
+    let (name, hex) = (name.as_str(), text.hex());
+    path([REPOSITORIES, name, REVISIONS, algorithm, hex, "link"])
 }
 
 /// `_manifests/tags`
 pub(crate) fn tags(name: &RepositoryName) -> DriverPath {
-    below(&manifests(name), "tags")
+    path([REPOSITORIES, name.as_str(), TAGS])
 }
 
 /// `_manifests/tags/TAG`
 pub(crate) fn tag(name: &RepositoryName, tag: &Tag) -> DriverPath {
-    below(&tags(name), tag.as_str())
+    path([REPOSITORIES, name.as_str(), TAGS, tag.as_str()])
 }
 
 /// `_manifests/tags/TAG/current/link`
-pub(crate) fn tag_current(name: &RepositoryName, tag_name: &Tag) -> DriverPath {
-    below(&tag(name, tag_name), "current/link")
+pub(crate) fn tag_current(name: &RepositoryName, tag: &Tag) -> DriverPath {
+    let (name, tag) = (name.as_str(), tag.as_str());
+    path([REPOSITORIES, name, TAGS, tag, "current/link"])
 }
 
 /// `_manifests/tags/TAG/index/ALG/HEX/link`
-pub(crate) fn tag_index_link(name: &RepositoryName, tag_name: &Tag, digest: &Digest) -> DriverPath {
-    below(
-        &tag(name, tag_name),
-        &format!("index/{}", link_tail(digest)),
-    )
+pub(crate) fn tag_index_link(name: &RepositoryName, tag: &Tag, digest: &Digest) -> DriverPath {
+    let (algorithm, text) = (digest.algorithm().as_str(), digest.text());
+    let (name, tag, hex) = (name.as_str(), tag.as_str(), text.hex());
+    path([REPOSITORIES, name, TAGS, tag, "index", algorithm, hex, "link"])
 }
 
 /// `_wharfinger/referrers/ALG/HEX`
 pub(crate) fn referrers(name: &RepositoryName, subject: &Digest) -> DriverPath {
-    let (algorithm, hex) = (subject.algorithm(), subject.hex());
-    below(
-        &repository(name),
-        &format!("_wharfinger/referrers/{algorithm}/{hex}"),
-    )
+    let (algorithm, text) = (subject.algorithm().as_str(), subject.text());
+    let (name, hex) = (name.as_str(), text.hex());
+    path([REPOSITORIES, name, REFERRERS, algorithm, hex])
 }
 
 /// `ALG-HEX`, the name of a referrer; in the order of these names they are listed.
 pub(crate) fn referrer_name(digest: &Digest) -> String {
-    format!("{}-{}", digest.algorithm(), digest.hex())
+    format!("{}-{}", digest.algorithm(), digest.text().hex())
 }
 
 /// Reads [`referrer_name`].
@@ -185,17 +172,19 @@ pub(crate) fn referrer_of(name: &str) -> Option<Digest> {
 
 /// `_wharfinger/referrers/ALG/HEX/ALG-HEX`
 pub(crate) fn referrer(name: &RepositoryName, subject: &Digest, digest: &Digest) -> DriverPath {
-    below(&referrers(name, subject), &referrer_name(digest))
+    let of_subject = referrers(name, subject);
+    path([of_subject.as_str(), &referrer_name(digest)])
 }
 
 /// `_wharfinger/seen/ALG`
 pub(crate) fn seen(name: &RepositoryName, algorithm: Algorithm) -> DriverPath {
-    below(&repository(name), &format!("_wharfinger/seen/{algorithm}"))
+    let (name, algorithm) = (name.as_str(), algorithm.as_str());
+    path([REPOSITORIES, name, "_wharfinger/seen", algorithm])
 }
 
 /// `_uploads`
 pub(crate) fn uploads(name: &RepositoryName) -> DriverPath {
-    below(&repository(name), "_uploads")
+    path([REPOSITORIES, name.as_str(), "_uploads"])
 }
 
 /// The paths of one ingest, below the directory that it has for itself.
@@ -208,33 +197,37 @@ impl IngestPaths {
     /// The paths of the ingest `id` in `set`, such as [`uploads`].
     pub(crate) fn new(set: &DriverPath, id: &UploadId) -> Self {
         Self {
-            directory: below(set, id.as_str()),
+            directory: path([set.as_str(), id.as_str()]),
         }
+    }
+
+    fn below(&self, relative: &str) -> DriverPath {
+        path([self.directory.as_str(), relative])
     }
 
     /// `ID/data`
     pub(crate) fn data(&self) -> DriverPath {
-        below(&self.directory, "data")
+        self.below("data")
     }
 
     /// `ID/startedat`
     pub(crate) fn started_at(&self) -> DriverPath {
-        below(&self.directory, "startedat")
+        self.below("startedat")
     }
 
     /// `ID/hashstates`
     pub(crate) fn hash_states(&self) -> DriverPath {
-        below(&self.directory, "hashstates")
+        self.below("hashstates")
     }
 
     /// `ID/hashstates/ALG/OFFSET`
     pub(crate) fn hash_state(&self, algorithm: Algorithm, offset: u64) -> DriverPath {
-        below(&self.hash_states(), &format!("{algorithm}/{offset}"))
+        self.below(&format!("hashstates/{algorithm}/{offset}"))
     }
 
     /// `ID/wharfinger`
     pub(crate) fn marker(&self) -> DriverPath {
-        below(&self.directory, "wharfinger")
+        self.below("wharfinger")
     }
 }
 

@@ -49,7 +49,7 @@ mod tags;
 mod uploads;
 mod walk;
 
-pub use blobs::VerifyPolicy;
+pub use blobs::{BlobBytes, VerifyPolicy};
 pub use cache::{
     CacheCounters, CachedDescriptor, CountedDescriptorCache, DescriptorCache, MemoryDescriptorCache,
 };

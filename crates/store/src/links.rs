@@ -156,7 +156,7 @@ impl LinkSet {
 
 /// The content of a link to `digest`: no newline, since Distribution cannot read one.
 pub(crate) fn link_content(digest: &Digest) -> Bytes {
-    digest.to_string().into()
+    Bytes::copy_from_slice(digest.text().as_bytes())
 }
 
 /// Reads the content of a link; `None` when it is no digest.

@@ -5,7 +5,7 @@ mod tagging;
 
 use std::sync::Arc;
 
-use wharfinger_oci::{Algorithm, Digest, MAX_MANIFEST_BYTES, Manifest, Reference, Tag};
+use wharfinger_oci::{Algorithm, Digest, Manifest, Reference, Tag};
 
 pub use self::needs::{ManifestRules, RequiredPlatforms, UrlRules};
 
@@ -21,7 +21,7 @@ pub struct StoredManifest {
     /// Its digest: the one asked for, or the one that the tag points at.
     pub digest: Digest,
     /// The manifest.
-    pub manifest: Manifest,
+    pub manifest: Arc<Manifest>,
 }
 
 /// What became of a manifest that was to be removed.
@@ -36,7 +36,7 @@ pub struct RemovedManifest {
 }
 
 impl Repository {
-    /// Returns a manifest. Its bytes are hashed each time.
+    /// Returns a manifest. Its bytes are hashed whenever they are read into memory.
     ///
     /// # Errors
     /// Fails with `TagUnknown` or `ManifestUnknown` when the repository does not have it.
@@ -56,23 +56,17 @@ impl Repository {
             .resolve(&digest)
             .await?
             .ok_or_else(unknown)?;
-        let bytes = self
-            .shared
-            .blobs
-            .get(
-                &canonical,
-                MAX_MANIFEST_BYTES as u64,
-                ErrorKind::ManifestUnknown,
-            )
-            .await?;
-        if canonical != digest && Digest::of(digest.algorithm(), &bytes) != digest {
+        let parse = |bytes| {
+            Manifest::parse_stored(bytes).map_err(|error| {
+                tracing::warn!(%digest, repository = %self.name, %error, "what lies there is no manifest that is served");
+                unknown()
+            })
+        };
+        let manifest = self.shared.blobs.get_manifest(&canonical, parse).await?;
+        if canonical != digest && manifest.digest(digest.algorithm()) != digest {
             tracing::error!(%digest, %canonical, repository = %self.name, "a link leads to the manifest of another digest");
             return Err(unknown());
         }
-        let manifest = Manifest::parse_stored(bytes).map_err(|error| {
-            tracing::warn!(%digest, repository = %self.name, %error, "what lies there is no manifest that is served");
-            unknown()
-        })?;
         Ok(StoredManifest { digest, manifest })
     }
 

@@ -1,14 +1,11 @@
 //! One repository: what it has links to.
 
-use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use futures_util::stream::BoxStream;
 use wharfinger_driver::{Durability, ReadRange};
 use wharfinger_oci::{Digest, RepositoryName};
 
-use crate::blobs::Soundness;
+use crate::blobs::{BlobBytes, Soundness};
 use crate::catalog;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::IngestSet;
@@ -27,26 +24,16 @@ pub struct BlobInfo {
 }
 
 /// An open blob.
+#[derive(Debug)]
 pub struct BlobRead {
     /// What it is.
     pub info: BlobInfo,
-    /// The first byte that the stream gives.
+    /// The first byte that is given.
     pub start: u64,
-    /// How many bytes the stream gives.
+    /// How many bytes are given.
     pub length: u64,
-    /// The bytes. When they turn out not to be those of the digest, the stream ends in an error
-    /// before its last piece: whoever passes it on has to cut it off there.
-    pub bytes: BoxStream<'static, Result<Bytes>>,
-}
-
-impl fmt::Debug for BlobRead {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BlobRead")
-            .field("info", &self.info)
-            .field("start", &self.start)
-            .field("length", &self.length)
-            .finish_non_exhaustive()
-    }
+    /// The bytes.
+    pub bytes: BlobBytes,
 }
 
 /// One repository of a store.

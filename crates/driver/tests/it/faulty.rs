@@ -297,7 +297,8 @@ async fn a_delayed_call_waits_for_its_clock_and_a_hanging_one_for_ever() {
         .at_call(1, Fault::Hang);
     let below: Arc<dyn Driver> = Arc::new(Memory::new());
     let faulty = Faulty::with_clock(Arc::clone(&below), plan, Arc::<ManualClock>::clone(&clock));
-    let (a, b) = (path("a"), path("b"));
+    let delayed = faulty.put_one(&a, "bytes".into(), Durability::Durable);
+    let mut delayed = std::pin::pin!(delayed);
     let mut delayed = faulty.put_one(&a, "bytes".into(), Durability::Durable);
     assert!(futures_util::poll!(&mut delayed).is_pending());
     clock.advance(Duration::from_secs(4));

@@ -103,11 +103,7 @@ mod tests {
     fn line(request: http::request::Builder) -> String {
         let ids = RequestIds::new(&SeededEntropy::new(1));
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let via = Via {
-            peer: Peer::Tcp(([127, 0, 0, 1], 45876).into()),
-            secure: false,
-            within_quota: true,
-        };
+        let via = Via::new(Peer::Tcp(([127, 0, 0, 1], 45876).into()), false, true);
         let request = RequestInfo::new(&ids, via, parts, Duration::ZERO);
         Combined {
             request: &request,

@@ -1,25 +1,19 @@
 //! Blobs: read whole or in part, and unlinked.
 
-use bytes::{Bytes, BytesMut};
-use futures_util::TryStreamExt as _;
 use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use http::{HeaderValue, Method, StatusCode};
 use wharfinger_auth::Granted;
 use wharfinger_auth::action::{DeleteBlob, PullBlob};
 use wharfinger_driver::ReadRange;
 use wharfinger_oci::{ByteRange, ContentRange, RequestedRange, code, media};
-use wharfinger_store::{self as store, BlobInfo, BlobRead, Repository};
+use wharfinger_store::{self as store, BlobBytes, BlobInfo, BlobRead, Repository};
 
 use crate::app::Call;
 use crate::conditional::{is_known, is_range_wanted};
 use crate::error::Failure;
 use crate::event::{EventAction, Target};
 use crate::handlers::may_delete;
-use crate::response::{Body, BodyError, Reply, Response};
-
-/// 64 KiB: what is no longer is sent in one piece. It is read before the answer begins, so that a
-/// failure still gets an answer of its own.
-const MAX_WHOLE_BYTES: u64 = 64 * 1024;
+use crate::response::{Body, Reply, Response};
 
 /// A year, as in Distribution: content under a digest never changes.
 const CACHE_FOREVER: HeaderValue = HeaderValue::from_static("max-age=31536000");
@@ -67,11 +61,11 @@ pub(crate) async fn pull(call: &Call, granted: Granted<PullBlob>) -> Result<Resp
         let size = info.size_bytes;
         let reply = describe(&info, StatusCode::PARTIAL_CONTENT)
             .text(CONTENT_RANGE, ContentRange::Part { range, size });
-        return send(reply, read).await;
+        return Ok(send(reply, read));
     }
     let read = repository.read_blob(digest, ReadRange::WHOLE).await?;
     told(&read.info);
-    send(describe(&read.info, StatusCode::OK), read).await
+    Ok(send(describe(&read.info, StatusCode::OK), read))
 }
 
 fn describe(info: &BlobInfo, status: StatusCode) -> Reply {
@@ -102,35 +96,12 @@ async fn part(
 }
 
 /// Sends what was opened.
-async fn send(reply: Reply, read: BlobRead) -> Result<Response, Failure> {
-    let reply = reply.length(read.length);
-    let body = if read.length <= MAX_WHOLE_BYTES {
-        Body::Full(collect(read).await?)
-    } else {
-        Body::Stream(read.bytes, Some(read.length))
+fn send(reply: Reply, read: BlobRead) -> Response {
+    let body = match read.bytes {
+        BlobBytes::Whole(bytes) => Body::Full(bytes),
+        BlobBytes::Pieces(pieces) => Body::Stream(pieces, Some(read.length)),
     };
-    Ok(reply.body(body).done())
-}
-
-/// Reads all of a short stream, which has to have the length that it was opened with.
-async fn collect(mut read: BlobRead) -> Result<Bytes, Failure> {
-    let first = read.bytes.try_next().await?.unwrap_or_default();
-    let mut all = BytesMut::new();
-    while let Some(piece) = read.bytes.try_next().await? {
-        if all.is_empty() {
-            all.extend_from_slice(&first);
-        }
-        all.extend_from_slice(&piece);
-        if all.len() as u64 > read.length {
-            return Err(Failure::internal(BodyError::Length));
-        }
-    }
-    let bytes = if all.is_empty() { first } else { all.freeze() };
-    if bytes.len() as u64 == read.length {
-        Ok(bytes)
-    } else {
-        Err(Failure::internal(BodyError::Length))
-    }
+    reply.length(read.length).body(body).done()
 }
 
 /// Takes a blob away from a repository.
@@ -149,41 +120,4 @@ pub(crate) async fn delete(call: &Call, granted: Granted<DeleteBlob>) -> Result<
         Ok(Reply::new(StatusCode::ACCEPTED).done())
     })
     .await
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_util::{FutureExt as _, StreamExt as _, stream};
-    use wharfinger_oci::{Algorithm, Digest};
-
-    use super::*;
-
-    fn collected(pieces: &[&'static [u8]], length: u64) -> Result<Bytes, u16> {
-        let pieces: Vec<_> = pieces
-            .iter()
-            .map(|piece| Ok(Bytes::from_static(piece)))
-            .collect();
-        let read = BlobRead {
-            info: BlobInfo {
-                digest: Digest::of(Algorithm::Sha256, b""),
-                size_bytes: length,
-            },
-            start: 0,
-            length,
-            bytes: stream::iter(pieces).boxed(),
-        };
-        let collected = collect(read).now_or_never().unwrap();
-        collected.map_err(|failure| failure.status().as_u16())
-    }
-
-    #[test]
-    fn a_short_stream_of_another_length_is_a_fault() {
-        assert_eq!(collected(&[], 0).unwrap(), "");
-        assert_eq!(collected(&[b"abc"], 3).unwrap(), "abc");
-        assert_eq!(collected(&[b"ab", b"c"], 3).unwrap(), "abc");
-        assert_eq!(collected(&[b"ab", b"c"], 4), Err(500));
-        assert_eq!(collected(&[b"ab", b"c", b"d"], 2), Err(500));
-        assert_eq!(collected(&[b"abc"], 2), Err(500));
-        assert_eq!(collected(&[], 1), Err(500));
-    }
 }

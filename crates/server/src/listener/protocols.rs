@@ -9,9 +9,6 @@ use crate::config::Limits;
 
 use super::streams::Streams;
 
-/// 100: what the specifications define is a quarter of it.
-const MAX_HEADERS: usize = 100;
-
 /// 8 KiB: less is not enough for the head of a request.
 const MIN_BUFFER_BYTES: usize = 8 * 1024;
 
@@ -52,10 +49,9 @@ impl Protocols {
         let buffer_bytes = limits.buffer_bytes.max(MIN_BUFFER_BYTES);
         let mut http1 = http1::Builder::new();
         // The connection itself sees to it that heads come.
-        http1
-            .header_read_timeout(None)
-            .max_buf_size(buffer_bytes)
-            .max_headers(MAX_HEADERS);
+        // hyper takes 100 headers at most, four times what the specifications define; to say so costs
+        // each request the clearing of their places.
+        http1.header_read_timeout(None).max_buf_size(buffer_bytes);
         Self {
             http1,
             head_bytes: u32::try_from(buffer_bytes).unwrap_or(u32::MAX),

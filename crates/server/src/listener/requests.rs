@@ -138,6 +138,7 @@ impl Drop for UnderWay {
             shared.given_up.fetch_sub(1, Ordering::Relaxed);
         }
         shared.under_way.fetch_sub(1, Ordering::AcqRel);
+        // Nobody has registered where requests are one after the other.
         shared.reader.wake();
     }
 }

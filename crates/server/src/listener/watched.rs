@@ -41,6 +41,8 @@ pub(super) struct Watched<S> {
     begun: bool,
     /// Set while a head is waited for.
     unasked: Alarm,
+    /// A read waits that began while a request was under way, and is not asked for again.
+    unheeded: bool,
     /// The other side was told that no further request is waited for.
     farewell: bool,
     /// Set while the other side takes nothing.
@@ -73,6 +75,7 @@ impl<S> Watched<S> {
             requests,
             begun: false,
             unasked,
+            unheeded: false,
             farewell: false,
             unread: Alarm::default(),
             unflushed: Alarm::default(),
@@ -89,7 +92,12 @@ impl<S> Watched<S> {
         if self.requests.are_given_up() {
             return Poll::Ready(Err(refused("too many requests are given up")));
         }
-        let are_under_way = self.requests.are_under_way(cx.waker());
+        let are_under_way = match self.heads {
+            // It ends on this very task, before the answer is flushed.
+            Heads::Alone => self.requests.is_under_way(),
+            Heads::Amid => self.requests.are_under_way(cx.waker()),
+        };
+        self.unheeded = are_under_way && polled.is_pending();
         if are_under_way || self.unread.is_set() || self.unflushed.is_set() {
             self.unasked.clear();
             return polled;
@@ -160,6 +168,15 @@ impl<S> Watched<S> {
         }
     }
 
+    /// Begins to wait for the next head, once the last of an answer was taken. To wake the connection, so
+    /// that it asks for one again, would cost as much as a tenth of a small answer.
+    fn is_next_overdue(&mut self, cx: &mut Context<'_>) -> bool {
+        self.unheeded
+            && self.heads == Heads::Alone
+            && !self.requests.is_under_way()
+            && self.watch_read(cx, Poll::Pending, 0).is_ready()
+    }
+
     /// Holds the last of what was written against the clock. A socket keeps nothing back, TLS does.
     fn watch_flush(
         &mut self,
@@ -167,7 +184,7 @@ impl<S> Watched<S> {
         polled: Poll<io::Result<()>>,
     ) -> Poll<io::Result<()>> {
         if polled.is_ready() {
-            if self.unflushed.is_set() {
+            if self.unflushed.is_set() || self.is_next_overdue(cx) {
                 cx.waker().wake_by_ref();
             }
             self.unflushed.clear();

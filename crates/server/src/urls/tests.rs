@@ -16,11 +16,7 @@ fn info(request: http::request::Builder, secure: bool) -> RequestInfo {
     let peer = Peer::Tcp(([127, 0, 0, 1], 1).into());
     RequestInfo::new(
         &ids,
-        Via {
-            peer,
-            secure,
-            within_quota: true,
-        },
+        Via::new(peer, secure, true),
         parts,
         Duration::ZERO,
     )
