@@ -88,6 +88,7 @@ fn dispatch(words: &[String]) -> Result<()> {
         }
         [word, rest @ ..] if word == "bench" => return bench::run(rest),
         [word, rest @ ..] if word == "memory" => return bench::memory(rest),
+        [word, rest @ ..] if word == "floor" => return bench::floor(rest),
         [word] => word,
         [word, extra, ..] => bail!("`{word}` takes no arguments, but `{extra}` was given"),
     };
