@@ -17,10 +17,7 @@ impl Lock {
             return Ok(Self(None));
         };
         let open = || {
-            let file = File::options()
-                .create(true)
-                .append(true)
-                .open(path)?;
+            let file = File::options().create(true).append(true).open(path)?;
             flock(&file, FlockOperation::LockExclusive)?;
             std::io::Result::Ok(file)
         };

@@ -13,7 +13,8 @@ use super::peers::Kind;
 pub(crate) fn describe(programs: &[(Kind, PathBuf)]) -> Result<Vec<String>> {
     let cpu = field("/proc/cpuinfo", "model name")?;
     let memory = field("/proc/meminfo", "MemTotal")?;
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").context("the kernel's version")?;
+    let kernel =
+        fs::read_to_string("/proc/sys/kernel/osrelease").context("the kernel's version")?;
     let mut lines = vec![format!(
         "{} × {cpu}, {memory} of memory, Linux {}",
         available_parallelism()?,
@@ -35,7 +36,11 @@ pub(crate) fn describe(programs: &[(Kind, PathBuf)]) -> Result<Vec<String>> {
             .map(|word| word.rsplit('/').next().unwrap_or(word))
             .map(|word| word.trim_matches(|c: char| "\",{}v".contains(c)))
             .find(|word| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.'));
-        lines.push(format!("{} {}", kind.name(), version.unwrap_or("of an unknown version")));
+        lines.push(format!(
+            "{} {}",
+            kind.name(),
+            version.unwrap_or("of an unknown version")
+        ));
     }
     Ok(lines)
 }
@@ -47,5 +52,7 @@ fn field(path: &str, name: &str) -> Result<String> {
         .lines()
         .filter_map(|line| line.split_once(':'))
         .find(|(key, _)| key.trim() == name);
-    Ok(value.map_or("unknown", |(_, value)| value.trim()).to_owned())
+    Ok(value
+        .map_or("unknown", |(_, value)| value.trim())
+        .to_owned())
 }

@@ -157,7 +157,14 @@ mod tests {
         assert_eq!(options.rounds, 5);
         assert!(options.quick && options.wants("push, 16 MiB") && options.wants("GET blob"));
         assert!(!options.wants("HEAD blob") && parse("").unwrap().wants("HEAD blob"));
-        for wrong in ["--rounds", "--rounds x", "--rounds 0", "--fast", "--floor /x", "--peer x"] {
+        for wrong in [
+            "--rounds",
+            "--rounds x",
+            "--rounds 0",
+            "--fast",
+            "--floor /x",
+            "--peer x",
+        ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -59,8 +59,8 @@ pub(crate) fn run(
     }
     for row in rows {
         let _lock = Lock::take(setting.options.lock.as_deref())?;
-        let (report, faults) = measure(setting, row, &peers, scratch.path())
-            .with_context(|| row.name.to_owned())?;
+        let (report, faults) =
+            measure(setting, row, &peers, scratch.path()).with_context(|| row.name.to_owned())?;
         say(&report::line(&report));
         part.faults.extend(faults);
         part.rows.push(report);

@@ -46,7 +46,12 @@ pub(crate) struct Cost {
 impl Peer {
     /// Starts `program` in a directory of its own below `scratch` and waits until it listens.
     pub(crate) fn start(kind: Kind, program: &Path, scratch: &Path) -> Result<Self> {
-        Self::start_over(kind, program, scratch, &scratch.join(kind.name()).join("data"))
+        Self::start_over(
+            kind,
+            program,
+            scratch,
+            &scratch.join(kind.name()).join("data"),
+        )
     }
 
     /// Starts `program` over content that may be there already and waits until it listens.
@@ -123,7 +128,10 @@ impl Peer {
         self.peak_before.set(self.peak()?);
         process::forget_peak(self.pid())?;
         let own = std::process::id();
-        let (cpu, own_cpu) = (process::cpu_time(self.pid())?, process::cpu_time_alone(own)?);
+        let (cpu, own_cpu) = (
+            process::cpu_time(self.pid())?,
+            process::cpu_time_alone(own)?,
+        );
         let started = now();
         let result = work()?;
         let seconds = started.elapsed().as_secs_f64();

@@ -73,7 +73,10 @@ impl Part {
     }
 
     fn memory(&self, kind: Kind) -> Option<Memory> {
-        self.memory.iter().find(|memory| memory.kind == kind).copied()
+        self.memory
+            .iter()
+            .find(|memory| memory.kind == kind)
+            .copied()
     }
 }
 

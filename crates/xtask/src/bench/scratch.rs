@@ -41,7 +41,10 @@ pub(crate) fn settle(path: &Path) -> Result<()> {
 
 /// Returns the type of the file system that `path` lies on, as `stat -f` names it.
 pub(crate) fn file_system(path: &Path) -> Result<String> {
-    let output = Command::new("stat").args(["-f", "-c", "%T"]).arg(path).output()?;
+    let output = Command::new("stat")
+        .args(["-f", "-c", "%T"])
+        .arg(path)
+        .output()?;
     ensure!(output.status.success(), "stat: {}", output.status);
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

@@ -80,7 +80,9 @@ impl Upload {
             let first = held.len().min(size);
             buffer.clear();
             buffer.extend(held.drain(..first));
-            stream.take((size - first) as u64).read_to_end(&mut buffer)?;
+            stream
+                .take((size - first) as u64)
+                .read_to_end(&mut buffer)?;
             anyhow::ensure!(buffer.len() == size, "a body that is cut");
             length -= size;
             self.send(Piece::Bytes(buffer))?;

@@ -76,7 +76,10 @@ impl Tree {
     /// Returns where a manifest is to be had from the midst of the repositories, and the manifest.
     pub(super) fn manifest(&self) -> (String, Vec<u8>) {
         let middle = repository(self.count / TEAM / 2 * TEAM);
-        (format!("/v2/{middle}/manifests/latest"), small_manifest(&small()))
+        (
+            format!("/v2/{middle}/manifests/latest"),
+            small_manifest(&small()),
+        )
     }
 
     /// Makes it unless it is there; half of one is made anew.
@@ -217,7 +220,9 @@ mod tests {
 
         let tags = Tree::tags(&place, 100);
         tags.lay_out().unwrap();
-        let tags = tags.path().join("docker/registry/v2/repositories/bench/tagged/_manifests/tags");
+        let tags = tags
+            .path()
+            .join("docker/registry/v2/repositories/bench/tagged/_manifests/tags");
         assert_eq!(fs::read_dir(&tags).unwrap().count(), 100);
         let link = fs::read(tags.join(tag(99)).join("current/link")).unwrap();
         assert!(link.starts_with(b"sha256:"));

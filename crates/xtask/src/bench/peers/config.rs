@@ -22,9 +22,7 @@ pub(super) fn command(
 ) -> Result<Command> {
     let config = directory.join("config");
     let text = match kind {
-        Kind::Wharfinger | Kind::Distribution | Kind::DockerRegistry => {
-            distribution(address, data)
-        }
+        Kind::Wharfinger | Kind::Distribution | Kind::DockerRegistry => distribution(address, data),
         Kind::Zot => zot(address, data),
         Kind::Angos => angos(address, data),
         Kind::Nginx => nginx(address, directory, data, "on"),
@@ -38,9 +36,7 @@ pub(super) fn command(
             command.arg("serve").arg(&config)
         }
         Kind::Angos => command.arg("-c").arg(&config).arg("server"),
-        Kind::Nginx | Kind::NginxCopy => {
-            command.arg("-p").arg(directory).arg("-c").arg(&config)
-        }
+        Kind::Nginx | Kind::NginxCopy => command.arg("-p").arg(directory).arg("-c").arg(&config),
         Kind::Floor => command.arg("floor").arg(address.to_string()).arg(data),
     };
     command

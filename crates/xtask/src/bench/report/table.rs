@@ -35,7 +35,11 @@ pub(crate) fn table(parts: &[Part]) -> String {
         text.push_str("### Targets\n\n");
         let mut cells = vec![line_of(["target", "wanted", "reached", ""])];
         for outcome in outcomes {
-            let sign = if outcome.is_bound { "at most" } else { "at least" };
+            let sign = if outcome.is_bound {
+                "at most"
+            } else {
+                "at least"
+            };
             cells.push(vec![
                 outcome.text,
                 format!("{sign} {}", short(outcome.wanted)),
@@ -76,7 +80,10 @@ fn rates(part: &Part, kinds: &[Kind]) -> Vec<Vec<String>> {
                 _ => figure,
             }
         });
-        cells.push(labelled(format!("{}, {}", row.name, unit(row.unit)), figures));
+        cells.push(labelled(
+            format!("{}, {}", row.name, unit(row.unit)),
+            figures,
+        ));
     }
     cells
 }
@@ -196,7 +203,10 @@ mod tests {
         assert_eq!(cell(Some(999.0), 0), "999");
         assert_eq!(cell(Some(1234.56), 1), "1,234.6");
         assert_eq!(cell(None, 0), "–");
-        assert_eq!([short(0.853), short(12.34), short(123.4)], ["0.85", "12.3", "123"]);
+        assert_eq!(
+            [short(0.853), short(12.34), short(123.4)],
+            ["0.85", "12.3", "123"]
+        );
     }
 
     #[test]
@@ -217,6 +227,9 @@ mod tests {
             &[(Kind::Wharfinger, &[1.0]), (Kind::Nginx, &[2.0])],
         );
         let text = table(&[part(PartName::Rows, vec![row])]);
-        assert!(text.contains("| pull, MiB/s |        100 | 50 (× 2.00) |"), "{text}");
+        assert!(
+            text.contains("| pull, MiB/s |        100 | 50 (× 2.00) |"),
+            "{text}"
+        );
     }
 }

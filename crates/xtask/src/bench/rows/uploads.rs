@@ -15,7 +15,11 @@ const STRIDE: usize = 100;
 pub(super) fn run(bench: &Bench, peer: &Peer, turn: Turn) -> Result<Sample> {
     let size = bench.sizes.upload;
     let contents: Vec<Content> = (0..bench.sizes.uploads)
-        .map(|index| bench.pool.content(&format!("uploads/{}/{index}", turn.round), size))
+        .map(|index| {
+            bench
+                .pool
+                .content(&format!("uploads/{}/{index}", turn.round), size)
+        })
         .collect();
     let ((), cost) = peer.measure(|| open_at_once(peer, REPOSITORY, &contents))?;
     // The first connections have long been idle, and a server may close those.
@@ -33,11 +37,7 @@ pub(super) fn run(bench: &Bench, peer: &Peer, turn: Turn) -> Result<Sample> {
 }
 
 /// Pushes all contents, with every upload open before the first is finished.
-pub(crate) fn open_at_once(
-    peer: &Peer,
-    repository: &str,
-    contents: &[Content],
-) -> Result<()> {
+pub(crate) fn open_at_once(peer: &Peer, repository: &str, contents: &[Content]) -> Result<()> {
     let mut uploads = Vec::new();
     for content in contents {
         let mut connection = Connection::open(peer.address)?;
