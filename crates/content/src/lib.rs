@@ -1,0 +1,3 @@
+//! containerd's content service.
+
+pub mod proto;
