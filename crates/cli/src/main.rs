@@ -5,6 +5,7 @@
 
 mod args;
 mod config;
+mod content;
 mod descriptors;
 mod output;
 mod serve;
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow, bail};
 use clap::Parser;
 
-use args::{Args, Command};
+use args::{Args, Command, ContentCommand};
 use config::{Loaded, Report};
 
 #[global_allocator]
@@ -50,6 +51,12 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Check { config } => check(config),
+        Command::Content {
+            command: ContentCommand::Serve(args),
+        } => {
+            content::serve(&args)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::RefreshDocs { file } => {
             let document = std::fs::read_to_string(&file)
                 .with_context(|| format!("cannot read {}", file.display()))?;

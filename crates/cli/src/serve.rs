@@ -19,17 +19,17 @@ use crate::descriptors;
 
 /// 16 calls at once: enough to keep any disk busy, and each thread costs a megabyte or two.
 /// `maxthreads` of a file may only make it fewer.
-const MOST_THREADS: usize = 16;
+pub(crate) const MOST_THREADS: usize = 16;
 
 /// 5 ms: how long a small write may wait for others with `durability: group`.
 const GATHER: Duration = Duration::from_millis(5);
 
 /// 2 s: threads that a burst has made do not stay.
-const THREAD_KEEP_ALIVE: Duration = Duration::from_secs(2);
+pub(crate) const THREAD_KEEP_ALIVE: Duration = Duration::from_secs(2);
 
 /// 30 s: once requests were cut, what they had sent is saved, which takes a moment. A finish that reads
 /// a large upload again may take minutes, and any process can do it over.
-const LAST_TASKS_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const LAST_TASKS_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Runs the registry that `config` describes, until a signal ends it.
 ///
@@ -125,7 +125,7 @@ async fn run(config: ServeConfig, runtime: Runtime, secret: Secret<Vec<u8>>) -> 
 }
 
 /// Asks all tasks to end; tells whether they did in time.
-async fn tasks_end(runtime: &Runtime, timeout: Duration) -> bool {
+pub(crate) async fn tasks_end(runtime: &Runtime, timeout: Duration) -> bool {
     runtime.tasks.shut_down();
     tokio::select! {
         () = runtime.tasks.ended() => true,
@@ -154,7 +154,8 @@ fn driver(
     Ok((Arc::new(observed), filesystem))
 }
 
-fn filesystem(
+/// Opens a directory as the storage.
+pub(crate) fn filesystem(
     root: &Path,
     durability: Durability,
     runtime: &Runtime,
@@ -180,13 +181,14 @@ fn warn_unless_durable(durability: Durability) {
 }
 
 /// The signals that end the process: the first asks for it, the second insists.
-struct Signals {
+pub(crate) struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
 
 impl Signals {
-    fn install() -> anyhow::Result<Self> {
+    /// Listens for them from now on.
+    pub(crate) fn install() -> anyhow::Result<Self> {
         let install = |kind| signal(kind).context("cannot listen for signals");
         Ok(Self {
             terminate: install(SignalKind::terminate())?,
@@ -196,7 +198,7 @@ impl Signals {
 
     /// Returns a future for the first signal and one for the second; the second has to be polled
     /// from the beginning, too.
-    fn split(mut self) -> (impl Future<Output = ()>, impl Future<Output = ()>) {
+    pub(crate) fn split(mut self) -> (impl Future<Output = ()>, impl Future<Output = ()>) {
         let (first, asked) = tokio::sync::oneshot::channel();
         let insisted = async move {
             self.next().await;

@@ -41,14 +41,19 @@ mod repository;
 mod store;
 mod tag_locks;
 mod tags;
+mod tenant;
 
 pub use blobs::VerifyPolicy;
 pub use cache::{CachedDescriptor, DescriptorCache, MemoryDescriptorCache};
 pub use catalog::CatalogPage;
 pub use error::{Error, ErrorKind, Result};
 pub use ingest::{Committed, Expected, IngestSet, IngestStatus, IngestWriter, Purpose};
-pub use layout::{followed, journal};
+pub use layout::{followed, journal, secret};
 pub use manifests::StoredManifest;
 pub use repository::{BlobInfo, BlobRead, Repository};
 pub use store::{Store, StoreOptions};
 pub use tags::TagPage;
+pub use tenant::{
+    Claim, ClaimPage, Labels, MAX_LABELS_BYTES, MAX_REFERENCE_BYTES, Tenant, TenantIngest,
+    TenantName, TenantNameError,
+};

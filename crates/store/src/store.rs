@@ -11,9 +11,11 @@ use crate::cache::DescriptorCache;
 use crate::catalog::{self, CatalogPage};
 use crate::error::Result;
 use crate::ingest::IngestContext;
+use crate::layout;
 use crate::links::Links;
 use crate::repository::Repository;
 use crate::tag_locks::TagLocks;
+use crate::tenant::{Tenant, TenantName};
 
 /// How a store behaves.
 #[derive(Debug, Clone)]
@@ -90,6 +92,12 @@ impl Store {
     #[must_use]
     pub fn repository(&self, name: &RepositoryName) -> Repository {
         Repository::new(Arc::clone(&self.shared), name.clone())
+    }
+
+    /// Returns the tenant `name`, whether it has anything or not.
+    #[must_use]
+    pub fn tenant(&self, name: &TenantName) -> Tenant {
+        Tenant::new(Arc::clone(&self.shared), layout::tenant(name))
     }
 
     /// Returns up to `limit` repositories after the name `after`, component by component.

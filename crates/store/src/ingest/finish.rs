@@ -47,6 +47,15 @@ impl IngestWriter {
     /// # Cancellation
     /// Dropping the future may leave any prefix of the steps done, and then it can be repeated.
     pub async fn commit(self, expected: Expected) -> Result<Committed> {
+        self.commit_with(expected, Vec::new()).await
+    }
+
+    /// Commits, and makes `writes` together with the link.
+    pub(crate) async fn commit_with(
+        self,
+        expected: Expected,
+        writes: Vec<Put>,
+    ) -> Result<Committed> {
         let Self {
             context,
             links,
@@ -72,11 +81,12 @@ impl IngestWriter {
             return Err(refused);
         }
         progress.mark(&context, &core).await;
-        let link = links.link(&expected.digest);
+        let mut then = vec![links.link(&expected.digest)];
+        then.extend(writes);
         let placed = match &mut core.ingest {
-            Some(ingest) => place(&context, &mut **ingest, &expected.digest, vec![link]).await,
+            Some(ingest) => place(&context, &mut **ingest, &expected.digest, then).await,
             // The bytes were moved by an attempt that was cut short.
-            None => link_moved(&context, &expected.digest, &[link]).await,
+            None => link_moved(&context, &expected.digest, &then).await,
         };
         if let Err(error) = placed {
             if let Err(error) = progress.go_back(&context, *core, error.is_unsynced()).await {
@@ -169,7 +179,11 @@ impl Progress {
     }
 
     /// Hashes what no saved state has covered, and what was too much to be read when it was opened.
-    async fn read_missing(&self, context: &IngestContext, core: &mut Core) -> Result<()> {
+    pub(super) async fn read_missing(
+        &self,
+        context: &IngestContext,
+        core: &mut Core,
+    ) -> Result<()> {
         if core.is_hashed() {
             return Ok(());
         }

@@ -9,3 +9,4 @@ mod handover;
 mod ingests;
 mod manifests;
 mod subject;
+mod tenants;
