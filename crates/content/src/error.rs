@@ -33,6 +33,8 @@ pub enum ErrorKind {
     PermissionDenied,
     /// The service does not do this. Give up.
     Unsupported,
+    /// Whoever gives the bytes has failed. Look there; what was written is kept.
+    SourceFailed,
     /// Something went wrong that the caller can do nothing about.
     Unknown,
 }

@@ -16,8 +16,8 @@ use wharfinger_store::{Claim, MAX_LABELS_BYTES, MAX_REFERENCE_BYTES, Tenant, Ten
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Filters;
 use crate::store::{
-    ContentStore, ContentStores, ContentWriter, Info, LabelUpdate, Labels, Namespace, Open,
-    Reading, Status,
+    ContentStore, ContentStores, ContentWriter, Info, LabelUpdate, Labels, Namespace, Open, Pieces,
+    Status,
 };
 
 use self::holders::Holders;
@@ -215,7 +215,7 @@ impl ContentStore for Local {
         dropped.map_err(|error| Self::about(digest, error))
     }
 
-    async fn read(&self, digest: &Digest, offset: u64, length: Option<u64>) -> Result<Reading> {
+    async fn read(&self, digest: &Digest, offset: u64, length: Option<u64>) -> Result<Pieces> {
         let mut read = self.tenant.read(digest, offset, length).await;
         if let Err(error) = &read
             && *error.kind() == store::ErrorKind::BlobUnknown
@@ -224,10 +224,7 @@ impl ContentStore for Local {
             read = self.tenant.read(digest, offset, length).await;
         }
         let read = read.map_err(|error| Self::about(digest, error))?;
-        Ok(Reading {
-            size_bytes: read.info.size_bytes,
-            bytes: read.bytes.map_err(Error::from).boxed(),
-        })
+        Ok(read.bytes.map_err(Error::from).boxed())
     }
 
     async fn status(&self, reference: &str) -> Result<Status> {

@@ -6,7 +6,6 @@ mod write;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use tonic::metadata::MetadataMap;
@@ -17,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Filters;
 use crate::proto;
 use crate::proto::content_server::Content;
-use crate::store::{ContentStore, ContentStores, Namespace};
+use crate::store::{ContentStore, ContentStores, Namespace, Pieces};
 use crate::wire::{digest, signed, unsigned};
 
 /// 100 blobs go into one message of a list: more make it long, fewer make it slow.
@@ -90,7 +89,7 @@ fn namespace(metadata: &MetadataMap) -> Result<Namespace> {
 }
 
 /// Cuts pieces to what one message may hold.
-fn messages(pieces: BoxStream<'static, Result<Bytes>>) -> BoxStream<'static, Result<Bytes>> {
+fn messages(pieces: Pieces) -> Pieces {
     let cut = pieces.map_ok(|mut piece| {
         let mut parts = Vec::with_capacity(1);
         while piece.len() > READ_AT_ONCE {
@@ -169,9 +168,9 @@ impl Content for Service {
         } = request.into_inner();
         let digest = digest(&text)?;
         let length = (size > 0).then(|| unsigned(size));
-        let reading = store.read(&digest, unsigned(offset), length).await?;
+        let pieces = store.read(&digest, unsigned(offset), length).await?;
         let mut sent = 0;
-        let answers = messages(reading.bytes).map(move |piece| match piece {
+        let answers = messages(pieces).map(move |piece| match piece {
             Ok(data) => {
                 // It counts from where this read has begun: so have clients always had it.
                 let offset = signed(sent);

@@ -16,7 +16,9 @@ use wharfinger_runtime::Runtime;
 
 use crate::server::Service;
 
+use self::bind::Identity;
 pub use self::bind::SocketError;
+pub(crate) use self::connection::OnTasks;
 use self::connection::serve;
 
 /// 256 connections: a containerd has one.
@@ -32,6 +34,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Server {
     listener: UnixListener,
     path: PathBuf,
+    identity: Identity,
     service: Service,
     runtime: Runtime,
 }
@@ -47,11 +50,12 @@ impl Server {
     /// write to the directory.
     pub fn bind(path: &Path, service: Service, runtime: Runtime) -> Result<Self, SocketError> {
         let failed = |source| SocketError::io(path, source);
-        let listener = bind::bind(path, &*runtime.entropy)?;
+        let (listener, identity) = bind::bind(path, &*runtime.entropy)?;
         listener.set_nonblocking(true).map_err(failed)?;
         Ok(Self {
             listener: UnixListener::from_std(listener).map_err(failed)?,
             path: path.to_owned(),
+            identity,
             service,
             runtime,
         })
@@ -138,7 +142,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        bind::remove(&self.path, &self.listener);
+        bind::remove(&self.path, self.identity);
     }
 }
 

@@ -1,7 +1,6 @@
 //! The content store as a trait: what the local engine and the client of a remote one have in common.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fmt::Debug;
 use std::time::SystemTime;
 
@@ -38,9 +37,12 @@ pub trait ContentStore: Debug + Send + Sync + 'static {
     /// Removes a blob. Fails with `NotFound`.
     async fn delete(&self, digest: &Digest) -> Result<()>;
 
-    /// Opens a blob at `offset`, for at most `length` bytes. Fails with `NotFound`, and with
+    /// Opens a blob at `offset`, for at most `length` bytes. When these turn out not to be those of
+    /// the digest, the stream ends in an error before its last piece.
+    ///
+    /// Fails with `NotFound`, and with
     /// `OutOfRange` beyond its end; at its end there are no bytes.
-    async fn read(&self, digest: &Digest, offset: u64, length: Option<u64>) -> Result<Reading>;
+    async fn read(&self, digest: &Digest, offset: u64, length: Option<u64>) -> Result<Pieces>;
 
     /// Returns where an ingest stands. Fails with `NotFound`.
     async fn status(&self, reference: &str) -> Result<Status>;
@@ -183,22 +185,8 @@ impl LabelUpdate {
     }
 }
 
-/// An open blob.
-pub struct Reading {
-    /// How long the blob is.
-    pub size_bytes: u64,
-    /// The bytes, in pieces. When they turn out not to be those of the digest, the stream ends in an
-    /// error before its last piece.
-    pub bytes: BoxStream<'static, Result<Bytes>>,
-}
-
-impl Debug for Reading {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reading")
-            .field("size_bytes", &self.size_bytes)
-            .finish_non_exhaustive()
-    }
-}
+/// The bytes of a blob, in pieces.
+pub type Pieces = BoxStream<'static, Result<Bytes>>;
 
 /// How to open an ingest.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,6 +18,12 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
     Timestamp::from(time).to_string()
 }
 
+/// A time from the wire; one that is missing or that no clock has is 1970.
+pub(crate) fn time(time: Option<Timestamp>) -> SystemTime {
+    time.and_then(|time| time.try_into().ok())
+        .unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
 /// Reads a digest; anything that is none is an invalid argument.
 pub(crate) fn digest(text: &str) -> Result<Digest> {
     text.parse().map_err(|_| {
@@ -76,7 +82,7 @@ fn code(kind: ErrorKind) -> Code {
         ErrorKind::Full => Code::ResourceExhausted,
         ErrorKind::PermissionDenied => Code::PermissionDenied,
         ErrorKind::Unsupported => Code::Unimplemented,
-        ErrorKind::Unknown => Code::Unknown,
+        ErrorKind::SourceFailed | ErrorKind::Unknown => Code::Unknown,
     }
 }
 

@@ -19,7 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("store", &["oci", "runtime", "driver"]),
     ("net", &["oci", "runtime"]),
     ("auth", &["oci", "runtime", "net"]),
-    ("content", &["oci", "runtime", "store"]),
+    ("content", &["oci", "runtime", "driver", "store"]),
     ("client", &["oci", "runtime", "net"]),
     (
         "server",

@@ -4,6 +4,7 @@
 //! when it is not installed, and fail for that where `CI` is set.
 
 mod clients;
+mod content;
 mod digests;
 mod failures;
 mod handover;

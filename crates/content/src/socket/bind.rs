@@ -61,7 +61,10 @@ impl SocketError {
 ///
 /// The socket is made beside it and moved there once it is closed to others and listens: nobody meets
 /// it half made, and what a dead process has left is replaced in one step.
-pub(super) fn bind(path: &Path, entropy: &dyn Entropy) -> Result<UnixListener, SocketError> {
+pub(super) fn bind(
+    path: &Path,
+    entropy: &dyn Entropy,
+) -> Result<(UnixListener, Identity), SocketError> {
     let failed = |source| SocketError::io(path, source);
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -73,12 +76,18 @@ pub(super) fn bind(path: &Path, entropy: &dyn Entropy) -> Result<UnixListener, S
     entropy.fill(&mut random);
     let beside = directory.join(format!(".{:08x}", u32::from_le_bytes(random)));
     let listener = listen(&beside).map_err(failed)?;
-    if let Err(error) = fs::rename(&beside, path) {
-        // The first error is the one to tell.
-        fs::remove_file(&beside).ok();
-        return Err(failed(error));
+    let placed = Identity::of(&beside).and_then(|identity| {
+        fs::rename(&beside, path)?;
+        Ok(identity)
+    });
+    match placed {
+        Ok(identity) => Ok((listener, identity)),
+        Err(error) => {
+            // The first error is the one to tell.
+            fs::remove_file(&beside).ok();
+            Err(failed(error))
+        }
     }
-    Ok(listener)
 }
 
 fn check_directory(directory: &Path) -> Result<(), SocketError> {
@@ -130,11 +139,84 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Removes the socket at `path`, unless another one lies there since.
-pub(super) fn remove(path: &Path, listener: &tokio::net::UnixListener) {
-    // A socket's own descriptor does not tell its file; but nobody else answers for ours.
-    let is_ours = UnixStream::connect(path).is_ok();
-    let is_listening = listener.local_addr().is_ok();
-    if is_ours && is_listening {
+pub(super) fn remove(path: &Path, ours: Identity) {
+    if Identity::of(path).is_ok_and(|there| there == ours) {
+        // Whoever comes next replaces one that stays.
         fs::remove_file(path).ok();
+    }
+}
+
+/// Which file a socket is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Identity {
+    fn of(path: &Path) -> io::Result<Self> {
+        let metadata = fs::symlink_metadata(path)?;
+        Ok(Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wharfinger_runtime::OsEntropy;
+
+    #[test]
+    fn a_socket_is_its_owners_and_replaces_only_a_dead_one() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("socket");
+        let (listener, ours) = bind(&path, &OsEntropy).unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(matches!(
+            bind(&path, &OsEntropy),
+            Err(SocketError::InUse(_))
+        ));
+        drop(listener);
+        let (_listener, theirs) = bind(&path, &OsEntropy).unwrap();
+        remove(&path, ours);
+        assert!(path.exists(), "it is another one by now");
+        remove(&path, theirs);
+        assert!(!path.exists());
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_no_socket_and_an_open_directory_are_refused() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("file");
+        fs::write(&path, "x").unwrap();
+        assert!(matches!(
+            bind(&path, &OsEntropy),
+            Err(SocketError::NoSocket(_))
+        ));
+        let open = scratch.path().join("open");
+        fs::create_dir(&open).unwrap();
+        for (mode, is_refused) in [
+            (0o777, true),
+            (0o775, true),
+            (0o1777, false),
+            (0o755, false),
+        ] {
+            fs::set_permissions(&open, fs::Permissions::from_mode(mode)).unwrap();
+            let bound = bind(&open.join("socket"), &OsEntropy);
+            assert_eq!(
+                matches!(bound, Err(SocketError::OpenDirectory(_))),
+                is_refused,
+                "{mode:o}"
+            );
+        }
+        let nowhere = scratch.path().join("nowhere/socket");
+        assert!(matches!(
+            bind(&nowhere, &OsEntropy),
+            Err(SocketError::Io { .. })
+        ));
     }
 }

@@ -74,7 +74,7 @@ pub(super) async fn serve(
 
 /// Runs the tasks of a connection among ours.
 #[derive(Debug, Clone)]
-struct OnTasks(Tasks);
+pub(crate) struct OnTasks(pub(crate) Tasks);
 
 impl<F> Executor<F> for OnTasks
 where
