@@ -101,7 +101,8 @@ In mode `plugin` a containerd uses the socket in place of its own store. Its con
 In mode `direct` clients speak to the socket as if it were containerd's own.",
         after_help = "Examples:
   wharfinger content serve --socket /run/wharfinger/content.sock --root /var/lib/registry
-  wharfinger content serve --socket ./c.sock --root ./wharfinger-data --mode direct"
+  wharfinger content serve --socket ./c.sock --root ./wharfinger-data --mode direct
+  wharfinger content serve --socket ./c.sock --upstream /run/containerd/containerd.sock --mode direct"
     )]
     Serve(ContentServeArgs),
 }
@@ -113,8 +114,11 @@ pub(crate) struct ContentServeArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) socket: PathBuf,
     /// The storage directory, the `rootdirectory` of a registry; made if it is not there
-    #[arg(long, value_name = "DIR")]
-    pub(crate) root: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "upstream")]
+    pub(crate) root: Option<PathBuf>,
+    /// The socket of another content store, ours or a containerd's, to pass every call on to
+    #[arg(long, value_name = "SOCKET", conflicts_with_all = ["root", "tenant", "share"])]
+    pub(crate) upstream: Option<PathBuf>,
     /// Whom the socket serves
     #[arg(long, value_enum, default_value_t = ContentMode::Plugin)]
     pub(crate) mode: ContentMode,

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
-use wharfinger_content::{Local, Mode, Server, Service};
+use anyhow::{Context as _, anyhow, bail};
+use wharfinger_content::{ContentStores, Local, Mode, Remote, Server, Service};
 use wharfinger_driver::{Driver, DriverMetrics, Filesystem, Observed};
 use wharfinger_runtime::Runtime;
 use wharfinger_store::{Store, StoreOptions, TenantName};
@@ -40,7 +40,6 @@ pub(crate) fn serve(args: &ContentServeArgs) -> anyhow::Result<()> {
         fields: serde_json::Map::new(),
         access_log: false,
     })?;
-    let tenant = tenant_name(args)?;
     let home = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(MOST_THREADS)
@@ -51,7 +50,7 @@ pub(crate) fn serve(args: &ContentServeArgs) -> anyhow::Result<()> {
     let runtime = Runtime::new(MOST_THREADS)
         .with_workers(workers, home.handle().clone())
         .context("cannot start the threads")?;
-    let result = home.block_on(run(args, &tenant, runtime));
+    let result = home.block_on(run(args, runtime));
     // Whoever is still in a blocking call after all the waiting is not waited for.
     home.shutdown_background();
     result
@@ -71,24 +70,30 @@ fn tenant_name(args: &ContentServeArgs) -> anyhow::Result<TenantName> {
         .with_context(|| format!("{named:?} cannot be a tenant; name one with --tenant"))
 }
 
-async fn run(args: &ContentServeArgs, tenant: &TenantName, runtime: Runtime) -> anyhow::Result<()> {
+/// What is served, and what has to be closed when it ends.
+struct Source {
+    stores: Arc<dyn ContentStores>,
+    filesystem: Option<Filesystem>,
+}
+
+async fn run(args: &ContentServeArgs, runtime: Runtime) -> anyhow::Result<()> {
     let signals = Signals::install()?;
     descriptors::enough_for(OPEN_INGESTS);
-    let filesystem = filesystem(&args.root, Durability::Full, &runtime)?;
-    let store = store(&args.root, &filesystem, &runtime)?;
     let mode = match args.mode {
         ContentMode::Plugin => Mode::Plugin,
         ContentMode::Direct => Mode::Direct,
     };
-    let share = match args.share {
-        Some(switch) => switch == Switch::On,
-        None => mode == Mode::Plugin,
+    let source = match (&args.root, &args.upstream) {
+        (Some(root), _) => local(args, root, mode, &runtime)?,
+        (None, Some(upstream)) => Source {
+            stores: Arc::new(Remote::new(upstream, runtime.tasks.clone())),
+            filesystem: None,
+        },
+        (None, None) => bail!("name a directory with --root, or a socket with --upstream"),
     };
-    let local = Local::new(store.tenant(tenant), runtime.clone(), share);
-    mend_in_background(&local, &runtime);
-    let service = Service::new(Arc::new(local), mode, runtime.clone());
+    let service = Service::new(source.stores, mode, runtime.clone());
     let server = Server::bind(&args.socket, service, runtime.clone())?;
-    tracing::info!(socket = %args.socket.display(), %tenant, ?mode, share, "listening");
+    tracing::info!(socket = %args.socket.display(), ?mode, "listening");
     let (asked, insisted) = signals.split();
     let tasks = runtime.tasks.clone();
     let asked = async move {
@@ -102,13 +107,38 @@ async fn run(args: &ContentServeArgs, tenant: &TenantName, runtime: Runtime) -> 
             tracing::warn!(timeout = ?LAST_TASKS_TIMEOUT, "ending although not everything is saved");
             return;
         }
-        filesystem.close().await;
+        if let Some(filesystem) = source.filesystem {
+            filesystem.close().await;
+        }
     };
     tokio::select! {
         () = ended => tracing::info!("ended"),
         () = insisted => tracing::warn!("ended at once, since a second signal asked for it"),
     }
     Ok(())
+}
+
+/// A tenant of the store in a directory.
+fn local(
+    args: &ContentServeArgs,
+    root: &Path,
+    mode: Mode,
+    runtime: &Runtime,
+) -> anyhow::Result<Source> {
+    let tenant = tenant_name(args)?;
+    let filesystem = filesystem(root, Durability::Full, runtime)?;
+    let store = store(root, &filesystem, runtime)?;
+    let share = match args.share {
+        Some(switch) => switch == Switch::On,
+        None => mode == Mode::Plugin,
+    };
+    let local = Local::new(store.tenant(&tenant), runtime.clone(), share);
+    mend_in_background(&local, runtime);
+    tracing::info!(root = %root.display(), %tenant, share, "serving a tenant");
+    Ok(Source {
+        stores: Arc::new(local),
+        filesystem: Some(filesystem),
+    })
 }
 
 /// A store over the directory. The key of its saved states lies in there.
@@ -168,5 +198,15 @@ mod tests {
         assert_eq!(name(&["--socket", "s", "--tenant", "t"]).unwrap(), "t");
         let fault = name(&["--socket", "a b.sock"]).unwrap_err();
         assert!(format!("{fault:#}").contains("--tenant"), "{fault:#}");
+    }
+
+    #[test]
+    fn content_is_kept_in_a_directory_or_elsewhere() {
+        let parse = |words: &[&str]| {
+            let command = ["w", "content", "serve", "--socket", "s"];
+            Args::try_parse_from(command.iter().chain(words)).is_ok()
+        };
+        assert!(parse(&["--root", "r"]) && parse(&["--upstream", "u"]));
+        assert!(!parse(&[]) && !parse(&["--root", "r", "--upstream", "u"]));
     }
 }

@@ -196,3 +196,30 @@ fn a_pull_goes_on_where_it_was_when_the_store_was_killed() {
         .filter(|line| line.contains("/blobs/") && line.contains("status=206"));
     assert_eq!(resumed.count(), 1, "the pull began anew");
 }
+
+#[test]
+fn a_store_passes_on_to_another_and_ends_when_it_is_asked() {
+    let _machine = machine();
+    let scratch = Scratch::new("chain").unwrap();
+    let store = ContentServer::start(&scratch, &scratch.join("data"), "kept", "plugin").unwrap();
+    let socket = scratch.join("passed-on.sock");
+    let mut between = Command::new(env!("CARGO_BIN_EXE_wharfinger"));
+    between
+        .args(["content", "serve", "--socket"])
+        .arg(&socket)
+        .arg("--upstream")
+        .arg(&store.socket);
+    let mut between = Process::spawn(&mut between, &scratch.join("passed-on.log")).unwrap();
+    assert!(wait_until(STARTS, || socket.exists()));
+    let Some(node) = Node::start(&scratch, "chain", &socket).unwrap() else {
+        return;
+    };
+    let bytes = vec![7; 5 << 20];
+    let digest = wharfinger_testkit::sha256(&bytes);
+    node.ingest("by-hand", &digest, &bytes).unwrap();
+    node.check(&digest, &bytes).unwrap();
+    drop(node);
+    let status = between.terminate(STARTS).unwrap();
+    assert!(status.success(), "{status}");
+    assert!(!socket.exists(), "the socket stays");
+}

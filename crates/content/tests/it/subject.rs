@@ -23,7 +23,7 @@ pub(crate) struct Subject {
     pub(crate) name: &'static str,
     pub(crate) store: Arc<dyn ContentStore>,
     pub(crate) runtime: Runtime,
-    pub(crate) scratch: TempDir,
+    _scratch: TempDir,
 }
 
 /// The store of all blobs in a directory.
@@ -108,7 +108,7 @@ impl Subject {
             name,
             store,
             runtime,
-            scratch,
+            _scratch: scratch,
         }
     }
 
