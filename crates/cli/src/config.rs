@@ -33,7 +33,7 @@ pub(crate) use docs::refresh as refresh_docs;
 pub(crate) use environment::{CONFIGURATION_PATH, PREFIX as VARIABLE_PREFIX};
 pub(crate) use fault::Report;
 pub(crate) use types::{
-    CacheConfig, DriverConfig, Durability, LogConfig, LogFormat, LogLevel, SecretSource,
+    CacheConfig, DriverConfig, Durability, Listen, LogConfig, LogFormat, LogLevel, SecretSource,
     ServeConfig, Verify,
 };
 

@@ -8,6 +8,7 @@ mod config;
 mod descriptors;
 mod output;
 mod serve;
+mod systemd;
 mod telemetry;
 
 use std::env;

@@ -3,6 +3,7 @@
 use http::header::LINK;
 use wharfinger_oci::{NextLink, Query, RepositoryName, Route, code};
 
+use crate::app::Call;
 use crate::error::Failure;
 use crate::response::Reply;
 
@@ -70,8 +71,9 @@ pub(crate) fn after(query: Query, last: &str, limit: usize) -> Query {
 }
 
 /// Tells where the next page is.
-pub(crate) fn with_next(reply: Reply, route: &Route, query: &Query) -> Reply {
-    let link = NextLink::new(format!("{route}?{query}"))
+pub(crate) fn with_next(call: &Call, reply: Reply, route: &Route, query: &Query) -> Reply {
+    let path = call.app.urls.path(route);
+    let link = NextLink::new(format!("{path}?{query}"))
         .expect("routes and queries are printed in visible ASCII without brackets");
     reply.text(LINK, link)
 }

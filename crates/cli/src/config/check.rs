@@ -1,9 +1,15 @@
 //! The tree of a configuration held against the table: every fault, and a value for every key.
 
+mod http;
+mod shapes;
+
 use std::collections::BTreeMap;
 
+use ::http::{HeaderName, HeaderValue};
 use serde_json::{Map, Number};
 use wharfinger_runtime::Secret;
+
+use wharfinger_server::{BaseUrl, Prefix};
 
 use super::address::ListenAddress;
 use super::fault::{Fault, Source, quote};
@@ -26,6 +32,10 @@ pub(crate) enum Value {
     Patterns(Vec<String>),
     /// Architecture and operating system of each.
     Platforms(Vec<(String, String)>),
+    List(Vec<String>),
+    Headers(Vec<(HeaderName, HeaderValue)>),
+    Url(BaseUrl),
+    Prefix(Prefix),
 }
 
 /// What was found: a value for each key that has one, given or by default.
@@ -77,6 +87,7 @@ pub(crate) fn check(root: &Node) -> Findings {
     findings.require_one_driver(root);
     findings.check_validation();
     findings.fill_in_defaults();
+    findings.check_http(root);
     findings
 }
 
@@ -241,13 +252,15 @@ fn default_value(row: &Row, default: &str) -> Value {
 /// Reads a value as its row asks, or says what is wrong with it.
 fn read(row: &Row, node: &Node) -> Result<Value, String> {
     let name = row.path;
-    if row.kind == Kind::Fields {
-        return match &node.content {
-            Content::Map(entries) => Ok(Value::Fields(fields(entries))),
-            _ => Err(format!("`{name}` takes a map, not {}", shape(node))),
-        };
-    }
     match row.kind {
+        Kind::Fields => {
+            return match &node.content {
+                Content::Map(entries) => Ok(Value::Fields(fields(entries))),
+                _ => Err(format!("`{name}` takes a map, not {}", shape(node))),
+            };
+        }
+        Kind::List => return shapes::list(name, node).map(Value::List),
+        Kind::Headers => return shapes::headers(name, node).map(Value::Headers),
         Kind::Patterns => return validation::patterns(name, node),
         Kind::Platforms => return validation::platforms(name, node),
         _ => {}
@@ -261,13 +274,18 @@ fn read(row: &Row, node: &Node) -> Result<Value, String> {
     let text = &scalar.text;
     let not = |expected: &str| format!("`{name}` must be {expected}, not {}", shown(scalar));
     match row.kind {
-        Kind::Section | Kind::Driver | Kind::Fields | Kind::Patterns | Kind::Platforms => {
-            Err(not("a section"))
-        }
+        Kind::Section
+        | Kind::Driver
+        | Kind::Fields
+        | Kind::List
+        | Kind::Headers
+        | Kind::Patterns
+        | Kind::Platforms => Err(not("a section")),
         Kind::Version if text == VERSION => Ok(Value::Text(text.clone())),
         Kind::Version => Err(not(&format!("`{VERSION}`"))),
-        Kind::Text if text.is_empty() => Err(format!("`{name}` must not be empty")),
-        Kind::Text => Ok(Value::Text(text.clone())),
+        Kind::Text | Kind::Address if text.is_empty() => Err(format!("`{name}` must not be empty")),
+        // What an address is depends on another key; see `check_http`.
+        Kind::Text | Kind::Address => Ok(Value::Text(text.clone())),
         Kind::Secret => Ok(Value::Secret(Secret::new(text.clone()))),
         Kind::Bool => match scalar::boolean(scalar) {
             Some(value) => Ok(Value::Bool(value)),
@@ -285,10 +303,8 @@ fn read(row: &Row, node: &Node) -> Result<Value, String> {
         Kind::WordOfAnyCase(words) => {
             word(words, &text.to_lowercase()).ok_or_else(|| word_message(name, words, text))
         }
-        Kind::Address => match text.parse() {
-            Ok(address) => Ok(Value::Address(address)),
-            Err(fault) => Err(format!("`{name}` {} {}", quote(text), fault.0)),
-        },
+        Kind::Url => shapes::url(name, text).map(Value::Url),
+        Kind::Prefix => shapes::prefix(name, text).map(Value::Prefix),
     }
 }
 

@@ -50,6 +50,14 @@ pub(crate) enum Kind {
     Patterns,
     /// A list of platforms.
     Platforms,
+    /// `[a, b]`, each a text that is not empty.
+    List,
+    /// A map of the names of headers to lists of values.
+    Headers,
+    /// `http` or `https`, a host, perhaps a port and a path.
+    Url,
+    /// A path that begins with `/`.
+    Prefix,
 }
 
 /// Whether a key may be used.

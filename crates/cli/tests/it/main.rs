@@ -7,6 +7,7 @@ mod clients;
 mod digests;
 mod failures;
 mod handover;
+mod http;
 mod kills;
 mod limits;
 mod setup;

@@ -34,7 +34,7 @@ pub(crate) async fn list(
     let mut reply = Reply::new(StatusCode::OK).json(json);
     if let Some(last) = found.names.last().filter(|_| found.more) {
         let next = after(Query::new(), last.as_str(), limit);
-        reply = with_next(reply, &Route::Catalog, &next);
+        reply = with_next(call, reply, &Route::Catalog, &next);
     }
     Ok(reply.done())
 }

@@ -99,7 +99,7 @@ pub(crate) async fn push(
             name: name.clone(),
             reference: digest.into(),
         };
-        let location = owned.request.location(&route, None);
+        let location = owned.location(&route, None);
         let mut reply = Reply::new(StatusCode::CREATED)
             .header(LOCATION, location)
             .digest(&digest);

@@ -36,7 +36,8 @@ pub(crate) async fn list(call: &Call, granted: Granted<ListTags>) -> Result<Resp
         Some(limit) => {
             let reply = reply.json(whole(&name, &first.tags));
             let next = after(Query::new(), last.as_str(), limit);
-            Ok(with_next(reply, &Route::Tags { name: name.clone() }, &next).done())
+            let route = Route::Tags { name: name.clone() };
+            Ok(with_next(call, reply, &route, &next).done())
         }
         None => Ok(reply.json_stream(all(repository, &first)).done()),
     }

@@ -76,7 +76,7 @@ fn session_reply(
     if let Some(algorithm) = announced.filter(|_| offset == 0) {
         query = query.with(ALGORITHM, algorithm.as_str());
     }
-    let location = call.request.location(&route, Some(query));
+    let location = call.location(&route, Some(query));
     Reply::new(status)
         .header(LOCATION, location)
         .upload(id, offset)
@@ -125,7 +125,7 @@ fn created(call: &Call, name: &RepositoryName, digest: &Digest) -> Response {
         name: name.clone(),
         digest: *digest,
     };
-    let location = call.request.location(&route, None);
+    let location = call.location(&route, None);
     Reply::new(StatusCode::CREATED)
         .header(LOCATION, location)
         .digest(digest)

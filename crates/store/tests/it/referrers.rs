@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use wharfinger_driver::{Driver, FaultPlan, Faulty, Method};
 use wharfinger_oci::{Algorithm, Digest, Manifest, Reference};
@@ -197,11 +197,10 @@ fn link(over: &Subject, digest: &Digest) -> std::path::PathBuf {
 
 /// Makes a directory look as if it had been left alone for a while.
 fn age(directory: &Path) {
-    let long_ago = SystemTime::now() - Duration::from_secs(60);
-    fs::File::open(directory)
-        .unwrap()
-        .set_modified(long_ago)
-        .unwrap();
+    let directory = fs::File::open(directory).unwrap();
+    let modified = directory.metadata().unwrap().modified().unwrap();
+    let long_ago = modified - Duration::from_secs(60);
+    directory.set_modified(long_ago).unwrap();
 }
 
 #[tokio::test]

@@ -89,7 +89,7 @@ async fn pushes_that_share_tags_do_not_wait_for_each_other_for_ever() {
     let mut tasks = Vec::new();
     for number in 0..16 {
         let repository = repository.clone();
-        tasks.push(tokio::spawn(async move {
+        tasks.push(subject.runtime.tasks.spawn(async move {
             let names = if number % 2 == 0 {
                 ["a", "b", "c"]
             } else {
