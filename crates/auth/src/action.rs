@@ -56,7 +56,16 @@ repository_actions! {
     PushManifest needs [Pull Push] {
         /// Under which digest, or under its own and this tag.
         reference: Reference,
+        /// Which further tags shall point at it.
+        tags: Vec<Tag>,
     }
+    /// Lists the manifests that refer to another.
+    ListReferrers needs [Pull] {
+        /// To which one.
+        subject: Digest,
+    }
+    /// Lists the extensions of the API that a repository has.
+    ListRepositoryExtensions needs [Pull] {}
     /// Removes a manifest and its tags.
     DeleteManifest needs [Delete] {
         /// Which one.
@@ -101,6 +110,16 @@ impl Guarded for Ping {
     }
 }
 
+/// Lists the extensions of the API that the registry has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListExtensions;
+
+impl Guarded for ListExtensions {
+    fn accesses(&self) -> Vec<Access> {
+        Vec::new()
+    }
+}
+
 /// Lists the repositories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListRepositories;
@@ -123,10 +142,10 @@ pub struct StartUpload {
 impl Guarded for StartUpload {
     fn accesses(&self) -> Vec<Access> {
         let target = [Verb::Pull, Verb::Push].map(|verb| Access::repository(&self.name, verb));
-        let source = self
-            .mount
-            .iter()
-            .map(|mount| Access::repository(&mount.from, Verb::Pull));
+        // Where the client leaves the source to the registry, each one that comes into question is
+        // asked about as a pull from there.
+        let source = self.mount.iter().filter_map(|mount| mount.from.as_ref());
+        let source = source.map(|from| Access::repository(from, Verb::Pull));
         target.into_iter().chain(source).collect()
     }
 }
@@ -136,6 +155,6 @@ impl Guarded for StartUpload {
 pub struct Mount {
     /// The blob.
     pub digest: Digest,
-    /// The repository that it lies in.
-    pub from: RepositoryName,
+    /// The repository that it lies in; `None` leaves it to the registry to find one.
+    pub from: Option<RepositoryName>,
 }

@@ -163,7 +163,7 @@ mod tests {
             name: "pub/a".parse().unwrap(),
             mount: from.map(|from| action::Mount {
                 digest,
-                from: from.parse().unwrap(),
+                from: Some(from.parse().unwrap()),
             }),
         };
         let needs = |action: &action::StartUpload| {

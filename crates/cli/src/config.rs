@@ -27,12 +27,13 @@ mod schema;
 mod secret;
 mod tree;
 mod types;
+mod validation;
 
 pub(crate) use docs::refresh as refresh_docs;
 pub(crate) use environment::{CONFIGURATION_PATH, PREFIX as VARIABLE_PREFIX};
 pub(crate) use fault::Report;
 pub(crate) use types::{
-    CacheConfig, DriverConfig, Durability, LogConfig, LogFormat, LogLevel, SecretSource,
+    CacheConfig, DriverConfig, Durability, Listen, LogConfig, LogFormat, LogLevel, SecretSource,
     ServeConfig, Verify,
 };
 

@@ -94,7 +94,8 @@ async fn run(args: &ContentServeArgs, runtime: Runtime) -> anyhow::Result<()> {
     let service = Service::new(source.stores, mode, runtime.clone());
     let server = Server::bind(&args.socket, service, runtime.clone())?;
     tracing::info!(socket = %args.socket.display(), ?mode, "listening");
-    let (asked, insisted) = signals.split();
+    // There is nothing to be read again.
+    let (asked, insisted, reloaded) = signals.split(|| ());
     let tasks = runtime.tasks.clone();
     let asked = async move {
         asked.await;
@@ -114,6 +115,7 @@ async fn run(args: &ContentServeArgs, runtime: Runtime) -> anyhow::Result<()> {
     tokio::select! {
         () = ended => tracing::info!("ended"),
         () = insisted => tracing::warn!("ended at once, since a second signal asked for it"),
+        () = reloaded => {}
     }
     Ok(())
 }

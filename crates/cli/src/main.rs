@@ -9,6 +9,7 @@ mod content;
 mod descriptors;
 mod output;
 mod serve;
+mod systemd;
 mod telemetry;
 
 use std::env;

@@ -14,8 +14,9 @@ use wharfinger_runtime::{Runtime, Secret};
 use wharfinger_server::{Config, Endpoint, EventCounters, Limits, Parts, Server};
 use wharfinger_store::{DescriptorCache, MemoryDescriptorCache, Store, StoreOptions, VerifyPolicy};
 
-use crate::config::{CacheConfig, DriverConfig, Durability, ServeConfig, Verify};
+use crate::config::{CacheConfig, DriverConfig, Durability, Listen, ServeConfig, Verify};
 use crate::descriptors;
+use crate::systemd;
 
 /// 16 calls at once: enough to keep any disk busy, and each thread costs a megabyte or two.
 /// `maxthreads` of a file may only make it fewer.
@@ -37,6 +38,8 @@ pub(crate) const LAST_TASKS_TIMEOUT: Duration = Duration::from_secs(30);
 /// Fails if the secret can be neither read nor made, the storage cannot be opened, or the address
 /// cannot be had.
 pub(crate) fn serve(config: ServeConfig) -> anyhow::Result<()> {
+    // This comes before every thread.
+    let handed_down = systemd::sockets()?;
     let threads = match &config.storage.driver {
         DriverConfig::Filesystem { max_threads, .. } => (*max_threads).min(MOST_THREADS),
         DriverConfig::Memory => MOST_THREADS,
@@ -55,13 +58,18 @@ pub(crate) fn serve(config: ServeConfig) -> anyhow::Result<()> {
         .context("cannot start the threads")?;
     // This comes first: it makes ./wharfinger-data, for its owner alone.
     let secret = config.http.secret.obtain(&*runtime.entropy)?;
-    let result = home.block_on(run(config, runtime, secret));
+    let result = home.block_on(run(config, runtime, secret, handed_down));
     // Whoever is still in a blocking call after all the waiting is not waited for.
     home.shutdown_background();
     result
 }
 
-async fn run(config: ServeConfig, runtime: Runtime, secret: Secret<Vec<u8>>) -> anyhow::Result<()> {
+async fn run(
+    config: ServeConfig,
+    runtime: Runtime,
+    secret: Secret<Vec<u8>>,
+    handed_down: Vec<Endpoint>,
+) -> anyhow::Result<()> {
     let signals = Signals::install()?;
     let (driver, filesystem) = driver(&config, &runtime)?;
     let cache = config
@@ -77,17 +85,23 @@ async fn run(config: ServeConfig, runtime: Runtime, secret: Secret<Vec<u8>>) -> 
         Verify::Always => VerifyPolicy::Always,
         Verify::Never => VerifyPolicy::Never,
     };
-    options.sparse_manifests = config.sparse_manifests;
+    options.manifest_rules = config.manifest_rules.clone();
+    options.catalog_rescan = config.catalog_rescan;
     let store = Store::new(driver, cache, runtime.clone(), options);
 
     let mut limits = Limits::default();
     limits.max_connections = descriptors::enough_for(limits.max_connections);
-    let candidates = config.http.addr.candidates()?;
     let server = Config {
-        endpoints: vec![Endpoint { candidates }],
+        endpoints: endpoints(&config.http.listen, handed_down)?,
+        tls: config.http.tls,
+        http2: config.http.http2,
+        h2c: config.http.h2c,
+        urls: config.http.urls,
+        headers: config.http.headers,
         secret,
         delete_enabled: config.storage.delete_enabled,
         drain_timeout: config.http.drain_timeout,
+        pages: config.pages,
         limits,
     };
     let parts = Parts {
@@ -98,10 +112,16 @@ async fn run(config: ServeConfig, runtime: Runtime, secret: Secret<Vec<u8>>) -> 
         events: vec![Arc::new(EventCounters::default())],
     };
     let server = Server::bind(server, parts).await?;
-    for address in server.local_addrs() {
-        tracing::info!(%address, "listening");
+    for address in server.listening() {
+        tracing::info!(address, "listening");
     }
-    let (asked, insisted) = signals.split();
+    systemd::notify("READY=1");
+    let reload = server.reload();
+    let (asked, insisted, reloaded) = signals.split(move || reload.notify_one());
+    let asked = async move {
+        asked.await;
+        systemd::notify("STOPPING=1");
+    };
     let ended = async {
         server.run(asked).await;
         // What cut requests had sent of their uploads is being saved.
@@ -120,8 +140,28 @@ async fn run(config: ServeConfig, runtime: Runtime, secret: Secret<Vec<u8>>) -> 
     tokio::select! {
         () = ended => tracing::info!("ended"),
         () = insisted => tracing::warn!("ended at once, since a second signal asked for it"),
+        () = reloaded => {}
     }
     Ok(())
+}
+
+/// Returns where to listen: sockets that were handed down come before what the configuration says.
+fn endpoints(listen: &Listen, handed_down: Vec<Endpoint>) -> anyhow::Result<Vec<Endpoint>> {
+    if !handed_down.is_empty() {
+        tracing::info!(
+            sockets = handed_down.len(),
+            "listening on the sockets that were handed down; `http.addr` does not count"
+        );
+        return Ok(handed_down);
+    }
+    let endpoint = match listen {
+        Listen::Tcp(address) => {
+            let candidates = address.candidates()?;
+            Endpoint::Tcp { candidates }
+        }
+        Listen::Unix(path) => Endpoint::Unix { path: path.clone() },
+    };
+    Ok(vec![endpoint])
 }
 
 /// Asks all tasks to end; tells whether they did in time.
@@ -180,10 +220,12 @@ fn warn_unless_durable(durability: Durability) {
     }
 }
 
-/// The signals that end the process: the first asks for it, the second insists.
+/// The signals that end the process: the first asks for it, the second insists. And the one that has files
+/// read again.
 pub(crate) struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
 }
 
 impl Signals {
@@ -193,18 +235,44 @@ impl Signals {
         Ok(Self {
             terminate: install(SignalKind::terminate())?,
             interrupt: install(SignalKind::interrupt())?,
+            hangup: install(SignalKind::hangup())?,
         })
     }
 
-    /// Returns a future for the first signal and one for the second; the second has to be polled
-    /// from the beginning, too.
-    pub(crate) fn split(mut self) -> (impl Future<Output = ()>, impl Future<Output = ()>) {
+    /// Returns a future for the first signal, one for the second, and one that never ends and has files
+    /// read again; the latter two have to be polled from the beginning, too.
+    pub(crate) fn split(
+        self,
+        reload: impl Fn(),
+    ) -> (
+        impl Future<Output = ()>,
+        impl Future<Output = ()>,
+        impl Future<Output = ()>,
+    ) {
         let (first, asked) = tokio::sync::oneshot::channel();
+        let Self {
+            mut terminate,
+            mut interrupt,
+            mut hangup,
+        } = self;
+        let mut next = async move || {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        let reloaded = async move {
+            while hangup.recv().await.is_some() {
+                tracing::info!("reading files again, since SIGHUP asks for it");
+                reload();
+            }
+            std::future::pending().await
+        };
         let insisted = async move {
-            self.next().await;
+            next().await;
             // Whoever waits for it may have ended by itself.
             first.send(()).ok();
-            self.next().await;
+            next().await;
         };
         let asked = async move {
             // The sender is dropped only when nobody listens for signals any more.
@@ -212,14 +280,7 @@ impl Signals {
                 std::future::pending().await
             }
         };
-        (asked, insisted)
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
+        (asked, insisted, reloaded)
     }
 }
 

@@ -133,7 +133,7 @@ pub struct Status {
     pub reference: String,
     /// How many bytes have arrived.
     pub offset: u64,
-    /// How many there will be, as the first one said who knew; 0 when nobody did.
+    /// How many there will be, as whoever began it said; 0 when they did not know.
     pub total_bytes: u64,
     /// When it was begun.
     pub started_at: SystemTime,

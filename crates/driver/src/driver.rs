@@ -104,6 +104,7 @@ pub struct Capabilities {
     /// URLs can be signed, see [`Driver::redirect`].
     pub redirect: bool,
     /// Directories exist by themselves: an empty one can be listed, and listing a missing one fails.
+    /// The time of one changes with each name that is added or removed.
     pub directories: bool,
     /// An ingest can be resumed at every offset. Otherwise only at one that
     /// [`Ingest::checkpoint`] or [`Ingest::close`] gave.

@@ -13,6 +13,7 @@ mod ingest;
 mod journal;
 mod link;
 mod list;
+mod names;
 mod read;
 mod remove;
 mod sync;
@@ -42,6 +43,7 @@ use self::buffers::Buffers;
 use self::durable::DurableDirectories;
 use self::hot::Hot;
 use self::journal::{Journal, Operation, Promise, Suspects};
+use self::list::Listings;
 use self::tree::{Tree, errno_at};
 use self::verified::{Place, Version};
 
@@ -127,6 +129,7 @@ struct Inner {
     temporaries: AtomicU64,
     buffers: Arc<Buffers>,
     hot: Hot,
+    listings: Listings,
     /// Whether `/proc` is mounted, by which a nameless file gets its name.
     #[cfg(target_os = "linux")]
     has_proc: bool,
@@ -149,6 +152,7 @@ impl Filesystem {
             temporaries: AtomicU64::new(0),
             buffers: Arc::default(),
             hot: Hot::new(options.hot_bytes),
+            listings: Listings::default(),
             tree: Arc::new(tree),
             journal: None,
             suspects: None,
@@ -158,6 +162,7 @@ impl Filesystem {
             #[cfg(target_os = "linux")]
             has_proc: Path::new("/proc/self/fd").exists(),
         };
+        let journal = options.journal.clone();
         if let Some(directory) = options.journal {
             // What others have promised is kept, whatever this process promises itself.
             let suspects = Arc::new(Suspects::new(&inner, &directory));
@@ -169,9 +174,11 @@ impl Filesystem {
             settled.map_err(io::Error::other)?;
             inner.suspects = Some(suspects);
         }
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        let inner = Arc::new(inner);
+        if let Some(directory) = journal.filter(|_| options.sync) {
+            journal::look_after_others(&inner, directory).map_err(io::Error::other)?;
+        }
+        Ok(Self { inner })
     }
 
     /// Makes everything durable that was answered, and leaves no journal behind. Call it when
@@ -272,6 +279,7 @@ impl Inner {
         verified::mark(file.as_fd(), place, version).map_err(|errno| errno_at(path, errno))
     }
 
+    /// See [`crate::Driver::settle`].
     fn settle(&self, path: &DriverPath) -> Result<()> {
         let file = self.tree.open_at(path, READ)?;
         if !self.sync {
@@ -323,6 +331,10 @@ impl Driver for Filesystem {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page> {
+        let listings = &self.inner.listings;
+        if let Some(page) = listings.page(&self.inner.tree, directory, after, limit) {
+            return Ok(page);
+        }
         let (directory, after) = (directory.clone(), after.map(str::to_owned));
         self.blocking(move |inner| inner.list_page(&directory, after.as_deref(), limit))
             .await

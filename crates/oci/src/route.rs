@@ -9,6 +9,8 @@
 //! /v2/NAME/blobs/uploads/              Uploads     also without the last slash
 //! /v2/NAME/blobs/uploads/ID            Upload
 //! /v2/NAME/referrers/DIGEST            Referrers
+//! /v2/_oci/ext/discover                Extensions
+//! /v2/NAME/_oci/ext/discover           Extensions
 //! ```
 //!
 //! `NAME` has any number of components, and `blobs` or `manifests` may be among them; so a path is
@@ -84,7 +86,15 @@ pub enum Route {
         /// The digest of the manifest referred to.
         digest: Digest,
     },
+    /// The list of extensions of the API.
+    Extensions {
+        /// The repository, if it is asked what there is for one.
+        name: Option<RepositoryName>,
+    },
 }
+
+/// The list of extensions, below the registry or a repository; no name has an underscore first.
+const EXTENSIONS: &str = "_oci/ext/discover";
 
 impl Route {
     /// Parses the path of a request, as it was sent and without its query.
@@ -102,6 +112,15 @@ impl Route {
             Some(without) if without.ends_with("/blobs/uploads") => without,
             _ => rest,
         };
+        if let Some(before) = rest.strip_suffix(EXTENSIONS) {
+            return match before.strip_suffix('/') {
+                None if before.is_empty() => Ok(Self::Extensions { name: None }),
+                None => Err(RouteError::NotFound),
+                Some(name) => Ok(Self::Extensions {
+                    name: Some(name.parse()?),
+                }),
+            };
+        }
         let Some((before, last)) = rest.rsplit_once('/') else {
             return if rest == "_catalog" {
                 Ok(Self::Catalog)
@@ -153,6 +172,7 @@ impl Route {
     pub fn name(&self) -> Option<&RepositoryName> {
         match self {
             Self::Base | Self::Catalog => None,
+            Self::Extensions { name } => name.as_ref(),
             Self::Tags { name }
             | Self::Manifest { name, .. }
             | Self::Blob { name, .. }
@@ -175,6 +195,8 @@ impl fmt::Display for Route {
             Self::Uploads { name } => write!(f, "/v2/{name}/blobs/uploads/"),
             Self::Upload { name, id } => write!(f, "/v2/{name}/blobs/uploads/{id}"),
             Self::Referrers { name, digest } => write!(f, "/v2/{name}/referrers/{digest}"),
+            Self::Extensions { name: None } => write!(f, "/v2/{EXTENSIONS}"),
+            Self::Extensions { name: Some(name) } => write!(f, "/v2/{name}/{EXTENSIONS}"),
         }
     }
 }

@@ -63,15 +63,16 @@ impl Line {
         mut self,
         response: Response,
         end: &BodyEnd,
-        under_way: UnderWay,
+        mut under_way: UnderWay,
     ) -> http::Response<LoggedBody> {
         self.status = (!end.client_gone()).then_some(response.status());
+        under_way.answered();
         // Such a body is not sent.
         self.whole = *self.request.method() == Method::HEAD;
         response.map(|body| LoggedBody {
             body,
             line: self,
-            _under_way: under_way,
+            under_way,
         })
     }
 }
@@ -101,7 +102,7 @@ impl Drop for Line {
 pub(crate) struct LoggedBody {
     body: Body,
     line: Line,
-    _under_way: UnderWay,
+    under_way: UnderWay,
 }
 
 impl Drop for LoggedBody {
@@ -118,13 +119,21 @@ impl http_body::Body for LoggedBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Self { body, line, .. } = self.get_mut();
+        let Self {
+            body,
+            line,
+            under_way,
+        } = self.get_mut();
+        under_way.asked();
         let polled = {
             let _entered = line.span.enter();
             ready!(Pin::new(body).poll_frame(cx))
         };
         match &polled {
-            Some(Ok(frame)) => line.sent_bytes += frame.data_ref().map_or(0, Bytes::len) as u64,
+            Some(Ok(frame)) => {
+                line.sent_bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+                under_way.offered();
+            }
             Some(Err(error)) => {
                 let _entered = line.span.enter();
                 let cause = std::error::Error::source(error).map(ToString::to_string);

@@ -4,19 +4,21 @@ use std::future::Future;
 use std::sync::Arc;
 
 use futures_util::TryFutureExt as _;
+use http::{HeaderName, HeaderValue};
 use tokio::sync::Semaphore;
 use tracing::{Instrument as _, Span};
 use wharfinger_auth::{Gate, Principal};
-use wharfinger_oci::{CodeTable, RepositoryName};
+use wharfinger_oci::{CodeTable, Query, RepositoryName, Route};
 use wharfinger_runtime::Runtime;
 use wharfinger_store::{Repository, Store};
 
-use crate::config::{Config, Limits};
+use crate::config::{Config, Limits, Pages};
 use crate::error::Failure;
 use crate::event::{Event, EventAction, Events, Target};
 use crate::request::{RequestIds, RequestInfo};
 use crate::server::Parts;
 use crate::upload_token::UploadTokens;
+use crate::urls::Urls;
 
 /// What every request shares.
 #[derive(Debug)]
@@ -28,6 +30,10 @@ pub(crate) struct App {
     pub(crate) ids: RequestIds,
     pub(crate) codes: CodeTable,
     pub(crate) delete_enabled: bool,
+    pub(crate) pages: Pages,
+    pub(crate) urls: Urls,
+    /// What every answer has besides its own headers.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) limits: Limits,
     /// A permit for each byte of a body that is held whole in memory.
     pub(crate) body_memory: Arc<Semaphore>,
@@ -44,6 +50,9 @@ impl App {
             tokens: UploadTokens::new(&config.secret),
             codes: parts.codes,
             delete_enabled: config.delete_enabled,
+            pages: config.pages,
+            urls: config.urls.clone(),
+            headers: config.headers.clone(),
             body_memory: Arc::new(Semaphore::new(
                 config
                     .limits
@@ -67,6 +76,11 @@ impl Call {
     /// Returns a repository, whether it exists or not.
     pub(crate) fn repository(&self, name: &RepositoryName) -> Repository {
         self.app.store.repository(name)
+    }
+
+    /// Returns the URL of a route as the client sees it.
+    pub(crate) fn location(&self, route: &Route, query: Option<Query>) -> HeaderValue {
+        self.app.urls.location(&self.request, route, query)
     }
 
     /// Runs something to its end in a task of its own, also when the client goes away.

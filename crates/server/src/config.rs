@@ -1,9 +1,16 @@
 //! How the server behaves.
 
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
 use wharfinger_runtime::Secret;
+
+use crate::tls::Tls;
+use crate::urls::Urls;
 
 /// 60 s: as long as a node is usually given to end; requests that take longer can be resumed.
 pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
@@ -11,6 +18,9 @@ pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 /// 10 s: a head is one packet; who takes longer holds a connection for nothing, and so does who
 /// connects and asks for nothing.
 pub const DEFAULT_HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// 10 s: a handshake is a few packets.
+pub const DEFAULT_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// 120 s: a client that extracts one layer asks for the next over the connection that it has.
 pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
@@ -40,17 +50,35 @@ pub const DEFAULT_BUFFER_BYTES: usize = 32 * 1024;
 /// 10,000: more than a node serves at once, fewer than would use up its memory.
 pub const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
 
+/// 1,000 repositories, as in Distribution.
+pub const DEFAULT_MOST_REPOSITORIES: usize = 1000;
+
+/// 1,000 tags, as in Distribution.
+pub const DEFAULT_MOST_TAGS: usize = 1000;
+
 /// Everything that the server needs to know.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Config {
     /// Where to listen.
     pub endpoints: Vec<Endpoint>,
+    /// What TLS needs; `None` is HTTP in the clear.
+    pub tls: Option<Tls>,
+    /// Whether clients are offered HTTP/2 over TLS.
+    pub http2: bool,
+    /// Whether HTTP/2 is spoken without TLS to those who begin with it.
+    pub h2c: bool,
+    /// How URLs are made.
+    pub urls: Urls,
+    /// What every answer has besides its own headers.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Signs the state of uploads; nodes that share storage share it.
     pub secret: Secret<Vec<u8>>,
     /// Whether anything may be deleted.
     pub delete_enabled: bool,
     /// How long requests may go on after the end was asked for; zero cuts them at once.
     pub drain_timeout: Duration,
+    /// How long pages of lists may be.
+    pub pages: Pages,
     /// What bounds clients.
     pub limits: Limits,
 }
@@ -61,24 +89,80 @@ impl Config {
     pub fn new(address: SocketAddr, secret: Secret<Vec<u8>>) -> Self {
         Self {
             endpoints: vec![address.into()],
+            tls: None,
+            http2: true,
+            h2c: false,
+            urls: Urls::default(),
+            headers: Vec::new(),
             secret,
             delete_enabled: false,
             drain_timeout: DEFAULT_DRAIN_TIMEOUT,
+            pages: Pages::default(),
             limits: Limits::default(),
         }
     }
 }
 
-/// Where one listener listens: on the first of its addresses that can be had.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
-    /// The addresses, in the order to try.
-    pub candidates: Vec<SocketAddr>,
+/// How long pages of lists may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pages {
+    /// Most repositories of a page of the catalog; a request for more is refused.
+    pub most_repositories: usize,
+    /// Most tags of a page; a request for more gets as many.
+    pub most_tags: usize,
+}
+
+impl Default for Pages {
+    fn default() -> Self {
+        Self {
+            most_repositories: DEFAULT_MOST_REPOSITORIES,
+            most_tags: DEFAULT_MOST_TAGS,
+        }
+    }
+}
+
+/// Where one listener listens.
+#[derive(Debug)]
+pub enum Endpoint {
+    /// On the first of its addresses that can be had.
+    Tcp {
+        /// The addresses, in the order to try.
+        candidates: Vec<SocketAddr>,
+    },
+    /// At a path, which is made and removed again. A socket there that nobody listens on is replaced.
+    Unix {
+        /// The path.
+        path: PathBuf,
+    },
+    /// On a socket that somebody else has made.
+    Inherited(Inherited),
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { candidates } => {
+                let names: Vec<_> = candidates.iter().map(SocketAddr::to_string).collect();
+                f.write_str(&names.join(" or "))
+            }
+            Self::Unix { path } => path.display().fmt(f),
+            Self::Inherited(_) => f.write_str("a socket that was handed down"),
+        }
+    }
+}
+
+/// A socket that listens already.
+#[derive(Debug)]
+pub enum Inherited {
+    /// On an address.
+    Tcp(TcpListener),
+    /// At a path.
+    Unix(UnixListener),
 }
 
 impl From<SocketAddr> for Endpoint {
     fn from(address: SocketAddr) -> Self {
-        Self {
+        Self::Tcp {
             candidates: vec![address],
         }
     }
@@ -90,6 +174,8 @@ impl From<SocketAddr> for Endpoint {
 pub struct Limits {
     /// How many connections are open at once; further ones wait to be accepted.
     pub max_connections: usize,
+    /// How long the handshake of TLS may take.
+    pub handshake_timeout: Duration,
     /// How long the head of a request may take, and a new connection may be without one.
     pub header_timeout: Duration,
     /// How long a connection is kept after its last answer.
@@ -114,6 +200,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: DEFAULT_MAX_CONNECTIONS,
+            handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
             header_timeout: DEFAULT_HEADER_TIMEOUT,
             idle_timeout: DEFAULT_IDLE_TIMEOUT,
             body_idle_timeout: DEFAULT_BODY_IDLE_TIMEOUT,

@@ -10,6 +10,7 @@
 //! | credentials missing, right missing | `UNAUTHORIZED`, `DENIED` | 401, 403 |
 //! | repository, blob, manifest or tag not there | `NAME_`, `BLOB_`, `MANIFEST_UNKNOWN` | 404 |
 //! | manifest malformed, or of another type than it is sent with | `MANIFEST_INVALID` | 400 |
+//! | manifest with a layer from a URL that is not allowed | `MANIFEST_INVALID` | 400 |
 //! | manifest too large | `MANIFEST_INVALID` | 413 |
 //! | manifest refers to what is not there | one `MANIFEST_BLOB_UNKNOWN` each | 400 |
 //! | bytes of another digest or size | `DIGEST_INVALID`, `SIZE_INVALID` | 400 |
@@ -34,7 +35,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use wharfinger_auth::{Denial, Denied};
 use wharfinger_oci::{
     ApiError, Code, CodeTable, DigestError, Errors, ManifestError, NameError, QueryError,
-    RouteError, code,
+    RouteError, TagError, code,
 };
 use wharfinger_store::{self as store, ErrorKind};
 
@@ -250,6 +251,9 @@ fn of_store(kind: &ErrorKind) -> Failure {
                 .unwrap_or_else(|| Errors::from(&code::MANIFEST_BLOB_UNKNOWN))
                 .into()
         }
+        ErrorKind::ManifestUrlRefused(_) => {
+            Failure::because(&code::MANIFEST_INVALID, kind.to_string())
+        }
         ErrorKind::DigestMismatch { .. } => Failure::new(&code::DIGEST_INVALID),
         ErrorKind::SizeMismatch { .. } => Failure::new(&code::SIZE_INVALID),
         ErrorKind::UploadUnknown => Failure::new(&code::BLOB_UPLOAD_UNKNOWN),
@@ -279,6 +283,12 @@ impl From<DigestError> for Failure {
 impl From<NameError> for Failure {
     fn from(error: NameError) -> Self {
         Self::because(&code::NAME_INVALID, error.to_string())
+    }
+}
+
+impl From<TagError> for Failure {
+    fn from(error: TagError) -> Self {
+        Self::because(&code::TAG_INVALID, error.to_string())
     }
 }
 

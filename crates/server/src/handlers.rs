@@ -6,7 +6,9 @@
 pub(crate) mod base;
 pub(crate) mod blobs;
 pub(crate) mod catalog;
+pub(crate) mod extensions;
 pub(crate) mod manifests;
+pub(crate) mod referrers;
 pub(crate) mod tags;
 pub(crate) mod uploads;
 

@@ -2,7 +2,8 @@
 //!
 //! A request passes four stages, and nothing on the way runs back up:
 //!
-//! 1. `listener` and `service`: a connection, a request with its name, span and access log line;
+//! 1. `listener` and `service`: a connection, with or without TLS, and on it a request with its name, span
+//!    and access log line;
 //! 2. `router`: method and path become a typed action of [`wharfinger_auth::action`];
 //! 3. the [`Gate`](wharfinger_auth::Gate) grants the action, or the request ends here;
 //! 4. `handlers`: the granted action is done on the store, and events tell of it.
@@ -55,18 +56,25 @@ mod response;
 mod router;
 mod server;
 mod service;
+mod tls;
 mod upload_token;
+mod urls;
 
 pub use crate::access_log::TARGET as ACCESS_LOG;
 pub use crate::config::{
     Config, DEFAULT_BODY_GRACE, DEFAULT_BODY_IDLE_TIMEOUT, DEFAULT_BUFFER_BYTES,
-    DEFAULT_DRAIN_TIMEOUT, DEFAULT_HEADER_TIMEOUT, DEFAULT_IDLE_TIMEOUT,
+    DEFAULT_DRAIN_TIMEOUT, DEFAULT_HANDSHAKE_TIMEOUT, DEFAULT_HEADER_TIMEOUT, DEFAULT_IDLE_TIMEOUT,
     DEFAULT_MANIFEST_MEMORY_BYTES, DEFAULT_MAX_CONNECTIONS, DEFAULT_MIN_BODY_RATE,
-    DEFAULT_REFUSED_BODY_TIMEOUT, DEFAULT_WRITE_IDLE_TIMEOUT, Endpoint, Limits,
+    DEFAULT_MOST_REPOSITORIES, DEFAULT_MOST_TAGS, DEFAULT_REFUSED_BODY_TIMEOUT,
+    DEFAULT_WRITE_IDLE_TIMEOUT, Endpoint, Inherited, Limits, Pages,
 };
 pub use crate::error::{
     BODY_TIMEOUT, MANIFEST_TOO_LARGE, QUERY_INVALID, STORAGE_FULL, TARGET_TOO_LONG, codes,
 };
 pub use crate::event::{Event, EventAction, EventCounters, EventSink, Target};
-pub use crate::request::{RequestId, RequestInfo};
+pub use crate::request::{Peer, RequestId, RequestInfo};
 pub use crate::server::{Error, ErrorKind, Parts, Server};
+pub use crate::tls::{
+    CipherSuite, ClientAuth, Clients, DEFAULT_TLS_LOOK_INTERVAL, SuiteError, Tls, TlsVersion,
+};
+pub use crate::urls::{BaseUrl, Prefix, UrlError, Urls};

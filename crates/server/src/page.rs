@@ -3,6 +3,7 @@
 use http::header::LINK;
 use wharfinger_oci::{NextLink, Query, RepositoryName, Route, code};
 
+use crate::app::Call;
 use crate::error::Failure;
 use crate::response::Reply;
 
@@ -22,9 +23,10 @@ impl PageRequest {
     /// Reads what a query says of a page.
     ///
     /// # Errors
-    /// Fails if `n` is no number, or more than `max`. Distribution takes some of these for no `n`
-    /// at all, and the client then waits for a list of everything that it did not ask for.
-    pub(crate) fn parse(query: &Query, max: usize) -> Result<Self, Failure> {
+    /// Fails if `n` is no number, or is more than `max` where that is refused. Distribution takes
+    /// some of these for no `n` at all, and the client then waits for a list of everything that it
+    /// did not ask for.
+    pub(crate) fn parse(query: &Query, max: usize, too_many: TooMany) -> Result<Self, Failure> {
         let last = query.get("last").filter(|last| !last.is_empty());
         // No name reaches beyond this, so the rest cannot tell what comes after. Rounded up, since
         // half a character would.
@@ -32,11 +34,16 @@ impl PageRequest {
         let Some(n) = query.get("n").filter(|n| !n.is_empty()) else {
             return Ok(Self { limit: None, last });
         };
-        let limit = n.parse().ok().filter(|limit| *limit <= max);
         // The parser takes a sign too.
-        let Some(limit) = limit.filter(|_| n.bytes().all(|b| b.is_ascii_digit())) else {
-            let detail = format!("n has to be a number from 0 to {max}");
-            return Err(Failure::because(&code::PAGINATION_NUMBER_INVALID, detail));
+        let number = n.parse().ok();
+        let number = number.filter(|_| n.bytes().all(|b| b.is_ascii_digit()));
+        let limit = match (number, too_many) {
+            (Some(limit), _) if limit <= max => limit,
+            (Some(_), TooMany::Fewer) => max,
+            (Some(_), TooMany::Refused) => {
+                return Err(bad_number(format!("n has to be a number from 0 to {max}")));
+            }
+            (None, _) => return Err(bad_number("n has to be a number".to_owned())),
         };
         Ok(Self {
             limit: Some(limit),
@@ -45,10 +52,28 @@ impl PageRequest {
     }
 }
 
-/// Tells where the next page is, after the name `last` of a page of `limit`.
-pub(crate) fn with_next(reply: Reply, route: &Route, last: &str, limit: usize) -> Reply {
-    let query = Query::new().with("last", last).with("n", limit.to_string());
-    let link = NextLink::new(format!("{route}?{query}"))
+fn bad_number(detail: String) -> Failure {
+    Failure::because(&code::PAGINATION_NUMBER_INVALID, detail)
+}
+
+/// What becomes of a page that is larger than any may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TooMany {
+    /// It is refused.
+    Refused,
+    /// It gets the largest number there is.
+    Fewer,
+}
+
+/// The query for the page after the name `last`, of `limit` names; further pairs come first.
+pub(crate) fn after(query: Query, last: &str, limit: usize) -> Query {
+    query.with("last", last).with("n", limit.to_string())
+}
+
+/// Tells where the next page is.
+pub(crate) fn with_next(call: &Call, reply: Reply, route: &Route, query: &Query) -> Reply {
+    let path = call.app.urls.path(route);
+    let link = NextLink::new(format!("{path}?{query}"))
         .expect("routes and queries are printed in visible ASCII without brackets");
     reply.text(LINK, link)
 }
@@ -58,7 +83,7 @@ mod tests {
     use super::*;
 
     fn parse(query: &str) -> Result<(Option<usize>, Option<String>), u16> {
-        let page = PageRequest::parse(&Query::parse(query).unwrap(), 100);
+        let page = PageRequest::parse(&Query::parse(query).unwrap(), 100, TooMany::Refused);
         page.map(|page| (page.limit, page.last)).map_err(|failure| {
             assert_eq!(failure.code().id, "PAGINATION_NUMBER_INVALID");
             failure.status().as_u16()
@@ -99,6 +124,22 @@ mod tests {
             "5%60",
             "５",
         ] {
+            assert_eq!(parse(&format!("n={n}")), Err(400), "{n}");
+        }
+    }
+
+    #[test]
+    fn a_larger_page_may_become_the_largest() {
+        let parse = |query: &str| {
+            let query = Query::parse(query).unwrap();
+            let page = PageRequest::parse(&query, 100, TooMany::Fewer);
+            page.map(|page| page.limit)
+                .map_err(|failure| failure.status().as_u16())
+        };
+        assert_eq!(parse("n=100"), Ok(Some(100)));
+        assert_eq!(parse("n=101"), Ok(Some(100)));
+        assert_eq!(parse("n=1000000000000"), Ok(Some(100)));
+        for n in ["-1", "%2B5", "abc", "18446744073709551616", "５"] {
             assert_eq!(parse(&format!("n={n}")), Err(400), "{n}");
         }
     }

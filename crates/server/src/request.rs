@@ -8,9 +8,9 @@ use std::time::Duration;
 use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
 use http::request::Parts;
 use http::uri::Authority;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, Method, Version};
 use uuid::{Builder, Uuid};
-use wharfinger_oci::{Query, Route};
+use wharfinger_oci::Query;
 use wharfinger_runtime::Entropy;
 
 /// The name of one request, in logs and events; no two are the same.
@@ -51,21 +51,59 @@ impl RequestIds {
     }
 }
 
+/// The other end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// An address.
+    Tcp(SocketAddr),
+    /// A process on this machine, over a Unix socket.
+    Unix,
+}
+
+impl Peer {
+    /// Returns the address, which a Unix socket does not have.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) => Some(*address),
+            Self::Unix => None,
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix => f.write_str("unix"),
+        }
+    }
+}
+
+/// What the requests of a connection have in common.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Via {
+    /// The other end.
+    pub(crate) peer: Peer,
+    /// Nobody between can read or change anything.
+    pub(crate) secure: bool,
+}
+
 /// A request without its body.
 #[derive(Debug)]
 pub struct RequestInfo {
     id: RequestId,
-    peer: SocketAddr,
+    via: Via,
     parts: Parts,
     query: Query,
     began: Duration,
 }
 
 impl RequestInfo {
-    pub(crate) fn new(ids: &RequestIds, peer: SocketAddr, parts: Parts, began: Duration) -> Self {
+    pub(crate) fn new(ids: &RequestIds, via: Via, parts: Parts, began: Duration) -> Self {
         Self {
             id: ids.next(),
-            peer,
+            via,
             parts,
             query: Query::new(),
             began,
@@ -84,8 +122,20 @@ impl RequestInfo {
 
     /// Returns the other end of the connection.
     #[must_use]
-    pub fn peer(&self) -> SocketAddr {
-        self.peer
+    pub fn peer(&self) -> Peer {
+        self.via.peer
+    }
+
+    /// Tells whether the connection is over TLS.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.via.secure
+    }
+
+    /// Returns the version of HTTP.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.parts.version
     }
 
     /// Returns the method.
@@ -148,65 +198,13 @@ impl RequestInfo {
     pub(crate) fn began(&self) -> Duration {
         self.began
     }
-
-    /// Returns the URL of a route as the client sees it: absolute, unless the client did not say
-    /// how it calls us. What a proxy in front tells of the client's own request counts, as in
-    /// Distribution.
-    pub(crate) fn location(&self, route: &Route, query: Option<Query>) -> HeaderValue {
-        let host = self.forwarded(&FORWARDED_HOST).or_else(|| self.host());
-        let scheme = match self.forwarded(&FORWARDED_PROTO) {
-            Some(proto) if proto.eq_ignore_ascii_case("https") => "https",
-            _ => "http",
-        };
-        let base = host
-            .filter(|host| is_host(host))
-            .map(|host| format!("{scheme}://{host}"))
-            .unwrap_or_default();
-        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
-        HeaderValue::try_from(format!("{base}{route}{query}"))
-            .expect("hosts, routes and queries are printed in visible ASCII")
-    }
-
-    /// Returns the first of the values that proxies have put in a row, which is the client's.
-    fn forwarded(&self, name: &HeaderName) -> Option<&str> {
-        let first = self.text(name)?.split(',').next()?.trim();
-        (!first.is_empty()).then_some(first)
-    }
-}
-
-/// How the client has called the first proxy.
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-
-/// `http` or `https`: what the client speaks with the first proxy.
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-
-/// Tells whether a text is a host with or without a port, and nothing that a URL would read in
-/// another way, such as the name of a user.
-fn is_host(text: &str) -> bool {
-    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~:[]".contains(&b);
-    text.bytes().all(is_plain) && text.parse::<Authority>().is_ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use http::Request;
     use wharfinger_runtime::SeededEntropy;
 
     use super::*;
-
-    fn info(request: http::request::Builder) -> RequestInfo {
-        let ids = RequestIds::new(&SeededEntropy::new(1));
-        let (parts, ()) = request.body(()).unwrap().into_parts();
-        RequestInfo::new(&ids, ([127, 0, 0, 1], 1).into(), parts, Duration::ZERO)
-    }
-
-    fn location(request: http::request::Builder) -> String {
-        info(request)
-            .location(&Route::Base, None)
-            .to_str()
-            .unwrap()
-            .to_owned()
-    }
 
     #[test]
     fn no_two_requests_have_the_same_id() {
@@ -214,73 +212,5 @@ mod tests {
         let (a, b) = (ids.next().to_string(), ids.next().to_string());
         assert_ne!(a, b);
         assert_eq!(a.len(), 36);
-    }
-
-    #[test]
-    fn a_location_is_absolute_where_the_host_is_known() {
-        let request = || Request::builder().uri("/x");
-        assert_eq!(
-            location(request().header(HOST, "reg:5000")),
-            "http://reg:5000/v2/"
-        );
-        assert_eq!(location(request()), "/v2/");
-        assert_eq!(location(request().header(HOST, "a/b@c d")), "/v2/");
-        assert_eq!(
-            location(Request::builder().uri("http://other:1/x")),
-            "http://other:1/v2/"
-        );
-        assert_eq!(
-            location(request().header(HOST, "[::1]:5000")),
-            "http://[::1]:5000/v2/"
-        );
-    }
-
-    #[test]
-    fn nothing_but_a_host_gets_into_a_location() {
-        for host in [
-            "a/b@c d",
-            "user@evil",
-            "a%0d%0ab",
-            "a\tb",
-            "a?b",
-            "a#b",
-            "a,b",
-            "<a>",
-            "[::1",
-            "a:b:c",
-        ] {
-            let request = Request::builder().uri("/x").header(HOST, host);
-            assert_eq!(location(request), "/v2/", "{host}");
-            let request = Request::builder().uri("/x").header(HOST, "good");
-            let request = request.header(FORWARDED_HOST, host);
-            let location = location(request);
-            // Of a list the first counts.
-            let expected = if host == "a,b" {
-                "http://a/v2/"
-            } else {
-                "/v2/"
-            };
-            assert_eq!(location, expected, "{host}");
-        }
-        let odd = HeaderValue::from_bytes(b"h\xc3\xa4h").unwrap();
-        let request = Request::builder().uri("/x").header(HOST, odd);
-        assert_eq!(location(request), "/v2/");
-    }
-
-    #[test]
-    fn a_proxy_tells_what_the_client_sees() {
-        let behind = |proto: &str, host: &str| {
-            let request = Request::builder().uri("/x").header(HOST, "inner:5000");
-            let request = request.header(FORWARDED_PROTO, proto);
-            location(request.header(FORWARDED_HOST, host))
-        };
-        assert_eq!(behind("https", ""), "https://inner:5000/v2/");
-        assert_eq!(behind("HTTPS, http", ""), "https://inner:5000/v2/");
-        assert_eq!(behind("http", ""), "http://inner:5000/v2/");
-        for other in ["", "ftp", "javascript", "https://x", " "] {
-            assert_eq!(behind(other, ""), "http://inner:5000/v2/", "{other}");
-        }
-        assert_eq!(behind("https", "outer"), "https://outer/v2/");
-        assert_eq!(behind("https", "outer:1 , inner"), "https://outer:1/v2/");
     }
 }

@@ -48,11 +48,15 @@ impl Reply {
         self
     }
 
+    /// Adds one more value of a header that may have several.
+    pub(crate) fn also(mut self, name: HeaderName, value: impl Display) -> Self {
+        self.0.headers_mut().append(name, printed(value));
+        self
+    }
+
     /// Sets a header to something whose text is visible ASCII.
     pub(crate) fn text(self, name: HeaderName, value: impl Display) -> Self {
-        let value = HeaderValue::try_from(value.to_string())
-            .expect("digests, ranges, ids and links are printed in visible ASCII");
-        self.header(name, value)
+        self.header(name, printed(value))
     }
 
     /// Names the content by its digest.
@@ -106,4 +110,9 @@ impl Reply {
     pub(crate) fn done(self) -> Response {
         self.0
     }
+}
+
+fn printed(value: impl Display) -> HeaderValue {
+    HeaderValue::try_from(value.to_string())
+        .expect("digests, tags, ranges, ids and links are printed in visible ASCII")
 }

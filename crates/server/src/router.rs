@@ -9,6 +9,9 @@
 //!                                      PUT                       PushManifest
 //! /v2/NAME/manifests/DIGEST            DELETE                    DeleteManifest
 //! /v2/NAME/manifests/TAG               DELETE                    DeleteTag
+//! /v2/NAME/referrers/DIGEST            GET HEAD                  ListReferrers
+//! /v2/_oci/ext/discover                GET HEAD                  ListExtensions
+//! /v2/NAME/_oci/ext/discover           GET HEAD                  ListRepositoryExtensions
 //! /v2/NAME/blobs/DIGEST                GET HEAD                  PullBlob
 //!                                      DELETE                    DeleteBlob
 //! /v2/NAME/blobs/uploads/              POST                      StartUpload
@@ -22,12 +25,16 @@
 
 use http::Method;
 use wharfinger_auth::action::{
-    CancelUpload, DeleteBlob, DeleteManifest, DeleteTag, FinishUpload, ListRepositories, ListTags,
-    Mount, Ping, PullBlob, PullManifest, PushManifest, ReadUpload, StartUpload, WriteUpload,
+    CancelUpload, DeleteBlob, DeleteManifest, DeleteTag, FinishUpload, ListExtensions,
+    ListReferrers, ListRepositories, ListRepositoryExtensions, ListTags, Mount, Ping, PullBlob,
+    PullManifest, PushManifest, ReadUpload, StartUpload, WriteUpload,
 };
-use wharfinger_oci::{Query, Reference, RepositoryName, Route, RouteError, code};
+use wharfinger_oci::{Query, Reference, RepositoryName, Route, RouteError, Tag, code};
 
-use crate::error::Failure;
+use crate::error::{Failure, TARGET_TOO_LONG};
+
+/// 64: the specification asks for ten at least, and twice as many hardly fit into a URL.
+const MAX_TAGS: usize = 64;
 
 /// What a request asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,6 +48,9 @@ pub(crate) enum Action {
     PushManifest(PushManifest),
     DeleteManifest(DeleteManifest),
     DeleteTag(DeleteTag),
+    ListReferrers(ListReferrers),
+    ListExtensions(ListExtensions),
+    ListRepositoryExtensions(ListRepositoryExtensions),
     PullBlob(PullBlob),
     DeleteBlob(DeleteBlob),
     StartUpload(StartUpload),
@@ -72,7 +82,7 @@ pub(crate) fn route(method: &Method, path: &str, query: &Query) -> Result<Action
         Route::Base => read_only(method, Action::Ping(Ping)),
         Route::Catalog => read_only(method, Action::ListRepositories(ListRepositories)),
         Route::Tags { name } => read_only(method, Action::ListTags(ListTags { name })),
-        Route::Manifest { name, reference } => manifest(method, name, reference),
+        Route::Manifest { name, reference } => manifest(method, name, reference, query),
         Route::Blob { name, digest } => match *method {
             Method::GET | Method::HEAD => Ok(Action::PullBlob(PullBlob { name, digest })),
             Method::DELETE => Ok(Action::DeleteBlob(DeleteBlob { name, digest })),
@@ -92,9 +102,20 @@ pub(crate) fn route(method: &Method, path: &str, query: &Query) -> Result<Action
             Method::DELETE => Ok(Action::CancelUpload(CancelUpload { name, id })),
             _ => Err(Failure::method("GET, HEAD, PATCH, PUT, DELETE")),
         },
-        // The specification lets a registry without this list answer that there is no such page,
-        // and clients then look for the tag that stands in for it.
-        Route::Referrers { .. } => Err(RouteError::NotFound.into()),
+        Route::Referrers { name, digest } => {
+            let subject = digest;
+            read_only(
+                method,
+                Action::ListReferrers(ListReferrers { name, subject }),
+            )
+        }
+        Route::Extensions { name: None } => {
+            read_only(method, Action::ListExtensions(ListExtensions))
+        }
+        Route::Extensions { name: Some(name) } => read_only(
+            method,
+            Action::ListRepositoryExtensions(ListRepositoryExtensions { name }),
+        ),
     }
 }
 
@@ -109,12 +130,20 @@ fn manifest(
     method: &Method,
     name: RepositoryName,
     reference: Reference,
+    query: &Query,
 ) -> Result<Action, Failure> {
     match (method, reference) {
         (&Method::GET | &Method::HEAD, reference) => {
             Ok(Action::PullManifest(PullManifest { name, reference }))
         }
-        (&Method::PUT, reference) => Ok(Action::PushManifest(PushManifest { name, reference })),
+        (&Method::PUT, reference) => {
+            let tags = further_tags(&reference, query)?;
+            Ok(Action::PushManifest(PushManifest {
+                name,
+                reference,
+                tags,
+            }))
+        }
         (&Method::DELETE, Reference::Digest(digest)) => {
             Ok(Action::DeleteManifest(DeleteManifest { name, digest }))
         }
@@ -123,20 +152,35 @@ fn manifest(
     }
 }
 
+/// Reads `?tag=TAG&tag=TAG`, which go with a push by digest; each tag counts once.
+fn further_tags(reference: &Reference, query: &Query) -> Result<Vec<Tag>, Failure> {
+    let mut tags = Vec::new();
+    if reference.as_digest().is_none() {
+        return Ok(tags);
+    }
+    for tag in query.get_all("tag") {
+        let tag: Tag = tag.parse()?;
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
+    }
+    if tags.len() > MAX_TAGS {
+        let detail = format!("a push takes up to {MAX_TAGS} tags");
+        return Err(Failure::because(&TARGET_TOO_LONG, detail));
+    }
+    Ok(tags)
+}
+
 /// Reads `?mount=DIGEST&from=NAME`. Without `from` the client leaves it to the registry where the
-/// blob is, and then it gets an upload.
+/// blob is.
 fn mount(query: &Query) -> Result<Option<Mount>, Failure> {
     let Some(digest) = query.get("mount").filter(|digest| !digest.is_empty()) else {
         return Ok(None);
     };
     let digest = digest.parse()?;
-    let Some(from) = query.get("from").filter(|from| !from.is_empty()) else {
-        return Ok(None);
-    };
-    Ok(Some(Mount {
-        digest,
-        from: from.parse()?,
-    }))
+    let from = query.get("from").filter(|from| !from.is_empty());
+    let from = from.map(str::parse).transpose()?;
+    Ok(Some(Mount { digest, from }))
 }
 
 #[cfg(test)]

@@ -1,11 +1,14 @@
 //! The server as a whole: bound, run, and ended.
 
+use std::error::Error as StdError;
+use std::fmt::Display;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
+use futures_util::future::BoxFuture;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use wharfinger_auth::Gate;
 use wharfinger_oci::CodeTable;
@@ -13,9 +16,10 @@ use wharfinger_runtime::Runtime;
 use wharfinger_store::Store;
 
 use crate::app::App;
-use crate::config::{Config, Endpoint};
+use crate::config::Config;
 use crate::event::EventSink;
-use crate::listener::{Connections, accept};
+use crate::listener::{Bound, Connections, accept};
+use crate::tls::{self, Certificates};
 
 /// What the server is made of.
 #[derive(Debug)]
@@ -36,41 +40,55 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Server {
     app: Arc<App>,
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Bound>,
     addresses: Vec<SocketAddr>,
+    certificates: Option<Arc<Certificates>>,
+    reload: Arc<Notify>,
     config: Config,
 }
 
 impl Server {
-    /// Takes the addresses of `config`. From here on clients can connect; they are answered by
-    /// [`Server::run`].
+    /// Reads the certificate and takes the addresses of `config`. From here on clients can connect; they
+    /// are answered by [`Server::run`].
     ///
     /// # Errors
-    /// Fails if an endpoint has no address that can be had.
-    pub async fn bind(config: Config, parts: Parts) -> Result<Self, Error> {
+    /// Fails if the certificate cannot be used, or an endpoint has no address that can be had.
+    pub async fn bind(mut config: Config, parts: Parts) -> Result<Self, Error> {
+        let certificates = match config.tls.take() {
+            Some(tls) => Some(Certificates::read(tls, config.http2, &parts.runtime).await?),
+            None => None,
+        };
         let mut listeners = Vec::with_capacity(config.endpoints.len());
-        let mut addresses = Vec::with_capacity(config.endpoints.len());
-        for endpoint in &config.endpoints {
-            let listener = bind(endpoint).await?;
-            addresses.push(
-                listener
-                    .local_addr()
-                    .map_err(|error| Error::listen(endpoint, error))?,
-            );
-            listeners.push(listener);
+        for endpoint in config.endpoints.drain(..) {
+            let name = endpoint.to_string();
+            let bound = Bound::new(endpoint).await;
+            listeners.push(bound.map_err(|error| Error::listen(name, error))?);
         }
         Ok(Self {
             app: Arc::new(App::new(&config, parts)),
+            addresses: listeners.iter().filter_map(Bound::address).collect(),
             listeners,
-            addresses,
+            certificates: certificates.map(Arc::new),
+            reload: Arc::default(),
             config,
         })
     }
 
-    /// Returns the addresses that were taken, one for each endpoint.
+    /// Returns the addresses that were taken, in the order of the endpoints; a Unix socket has none.
     #[must_use]
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Returns in words where the server listens.
+    pub fn listening(&self) -> impl Iterator<Item = String> {
+        self.listeners.iter().map(Bound::name)
+    }
+
+    /// Returns what has the certificate read again, when it is notified.
+    #[must_use]
+    pub fn reload(&self) -> Arc<Notify> {
+        Arc::clone(&self.reload)
     }
 
     /// Answers requests until `shutdown` completes; then stops to accept connections, lets requests
@@ -83,19 +101,27 @@ impl Server {
     /// Dropping the future cuts all connections.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let tasks = self.app.runtime.tasks.clone();
-        let connections = Arc::new(Connections::new(Arc::clone(&self.app), &self.config.limits));
+        let app = Arc::clone(&self.app);
+        let connections = Connections::new(app, &self.config, self.certificates.clone());
+        let connections = Arc::new(connections);
         let stop = CancellationToken::new();
         let stop_on_drop = stop.clone().drop_guard();
         let cut_on_drop = connections.cut_on_drop();
-        for listener in self.listeners {
-            let accepting = accept(Arc::clone(&connections), listener);
+        let until_stopped = |work: BoxFuture<'static, ()>| {
             let stopped = stop.clone().cancelled_owned();
             tasks.spawn(async move {
                 tokio::select! {
                     () = stopped => {}
-                    () = accepting => {}
+                    () = work => {}
                 }
             });
+        };
+        for listener in self.listeners {
+            until_stopped(Box::pin(accept(Arc::clone(&connections), listener)));
+        }
+        if let Some(certificates) = self.certificates {
+            let runtime = self.app.runtime.clone();
+            until_stopped(Box::pin(certificates.follow(self.reload, runtime)));
         }
         shutdown.await;
         tracing::info!(timeout = ?self.config.drain_timeout, "letting requests end");
@@ -105,25 +131,14 @@ impl Server {
     }
 }
 
-async fn bind(endpoint: &Endpoint) -> Result<TcpListener, Error> {
-    let mut last = io::Error::new(io::ErrorKind::InvalidInput, "there is no address");
-    for address in &endpoint.candidates {
-        match TcpListener::bind(address).await {
-            Ok(listener) => return Ok(listener),
-            Err(error) => last = error,
-        }
-    }
-    Err(Error::listen(endpoint, last))
-}
-
 /// The server cannot start.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {endpoint}")]
+#[error("{message}")]
 pub struct Error {
     kind: ErrorKind,
-    endpoint: String,
+    message: String,
     #[source]
-    source: io::Error,
+    source: Box<dyn StdError + Send + Sync>,
 }
 
 /// What the caller can do about an [`Error`].
@@ -134,23 +149,20 @@ pub enum ErrorKind {
     AddressInUse,
     /// The address is not to be had. Take another.
     AddressUnavailable,
+    /// The certificate cannot be used. Look at its files.
+    Certificate,
 }
 
 impl Error {
-    fn listen(endpoint: &Endpoint, source: io::Error) -> Self {
+    fn listen(endpoint: impl Display, source: io::Error) -> Self {
         let kind = match source.kind() {
             io::ErrorKind::AddrInUse => ErrorKind::AddressInUse,
             _ => ErrorKind::AddressUnavailable,
         };
-        let names: Vec<_> = endpoint
-            .candidates
-            .iter()
-            .map(SocketAddr::to_string)
-            .collect();
         Self {
             kind,
-            endpoint: names.join(" or "),
-            source,
+            message: format!("cannot listen on {endpoint}"),
+            source: source.into(),
         }
     }
 
@@ -158,5 +170,15 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+}
+
+impl From<tls::Error> for Error {
+    fn from(error: tls::Error) -> Self {
+        Self {
+            kind: ErrorKind::Certificate,
+            message: "cannot serve TLS".to_owned(),
+            source: error.into(),
+        }
     }
 }

@@ -2,18 +2,17 @@
 
 use std::any::Any;
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::header::CONNECTION;
-use http::{HeaderValue, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
 use hyper::body::Incoming;
 use tracing::Instrument as _;
 use wharfinger_auth::Principal;
-use wharfinger_oci::{CodeTable, Query, code};
+use wharfinger_oci::{CodeTable, Query, RouteError, code};
 
 use crate::access_log::{self, LoggedBody};
 use crate::app::{App, Call};
@@ -21,8 +20,8 @@ use crate::body::RequestBody;
 use crate::error::{Failure, TARGET_TOO_LONG};
 use crate::handlers;
 use crate::listener::UnderWay;
-use crate::request::RequestInfo;
-use crate::response::Response;
+use crate::request::{RequestInfo, Via};
+use crate::response::{Body, Response};
 use crate::router::{Action, route};
 
 /// 8 KiB: longest path and query together, several times that of the longest name and token.
@@ -32,13 +31,13 @@ const MAX_TARGET_BYTES: usize = 8 * 1024;
 /// is for a client that leaves at once.
 pub(crate) fn serve(
     app: Arc<App>,
-    peer: SocketAddr,
+    via: Via,
     request: Request<Incoming>,
     under_way: UnderWay,
 ) -> impl Future<Output = Result<http::Response<LoggedBody>, Infallible>> + Send {
     let clock = Arc::clone(&app.runtime.clock);
     let (parts, incoming) = request.into_parts();
-    let mut request = RequestInfo::new(&app.ids, peer, parts, clock.monotonic());
+    let mut request = RequestInfo::new(&app.ids, via, parts, clock.monotonic());
     let query = Query::parse(request.raw_query());
     let query = query.map(|query| request.set_query(query));
     // At the level of errors, so that every line tells which request it belongs to.
@@ -47,7 +46,7 @@ pub(crate) fn serve(
         id = %request.id(),
         method = %request.method(),
         path = access_log::excerpt(request.path()),
-        %peer,
+        peer = %via.peer,
     );
     let body = RequestBody::new(incoming, &request, Arc::clone(&app));
     let end = body.end();
@@ -72,13 +71,38 @@ pub(crate) fn serve(
             Ok(response) => response,
             Err(panic) => span.in_scope(|| panicked(&*panic, &call.app.codes)),
         };
-        if !end.reached() {
-            // What is left of the body would be taken for the next request.
-            response
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
-        }
+        complete(&call, &mut response, end.reached());
         Ok(line.answered(response, &end, under_way))
+    }
+}
+
+/// Adds what every answer has, and what the version of HTTP asks for.
+fn complete(call: &Call, response: &mut Response, body_was_read: bool) {
+    let request = &call.request;
+    add_missing(response.headers_mut(), &call.app.headers);
+    if request.version() == Version::HTTP_2 {
+        // hyper leaves it to us there.
+        if *request.method() == Method::HEAD {
+            *response.body_mut() = Body::EMPTY;
+        }
+    } else if !body_was_read {
+        // What is left of the body would be taken for the next request.
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+}
+
+/// Adds headers that the answer does not have by itself; a name may come more than once.
+fn add_missing(headers: &mut HeaderMap, more: &[(HeaderName, HeaderValue)]) {
+    if more.is_empty() {
+        return;
+    }
+    let own: Vec<bool> = more
+        .iter()
+        .map(|(name, _)| headers.contains_key(name))
+        .collect();
+    for ((name, value), _) in more.iter().zip(own).filter(|(_, own)| !own) {
+        headers.append(name.clone(), value.clone());
     }
 }
 
@@ -89,7 +113,16 @@ async fn dispatch(call: &Call, body: RequestBody) -> Result<Response, Failure> {
         let too_long = Failure::new(&TARGET_TOO_LONG);
         return Err(fail_after(too_long, body).await);
     }
-    match route(request.method(), request.path(), request.query()) {
+    // The front page is at the top as well, for load balancers that know of no prefix.
+    let path = match request.path() {
+        "/" => Some("/"),
+        path => call.app.urls.prefix.strip(path),
+    };
+    let action = match path {
+        Some(path) => route(request.method(), path, request.query()),
+        None => Err(RouteError::NotFound.into()),
+    };
+    match action {
         Ok(action) => perform(call, action, body).await,
         Err(failure) => Err(fail_after(failure, body).await),
     }
@@ -120,6 +153,11 @@ async fn perform(call: &Call, action: Action, body: RequestBody) -> Result<Respo
             Box::pin(handlers::manifests::delete(call, grant!(action)))
         }
         Action::DeleteTag(action) => Box::pin(handlers::tags::delete(call, grant!(action))),
+        Action::ListReferrers(action) => Box::pin(handlers::referrers::list(call, grant!(action))),
+        Action::ListExtensions(action) => return Ok(handlers::extensions::list(&grant!(action))),
+        Action::ListRepositoryExtensions(action) => {
+            return Ok(handlers::extensions::list_of_repository(grant!(action)));
+        }
         Action::PullBlob(action) => Box::pin(handlers::blobs::pull(call, grant!(action))),
         Action::DeleteBlob(action) => Box::pin(handlers::blobs::delete(call, grant!(action))),
         Action::StartUpload(action) => {

@@ -22,6 +22,8 @@ pub enum ErrorKind {
     TagUnknown,
     /// What the manifest refers to is not in the repository. Push these first.
     ManifestBlobsUnknown(Vec<Digest>),
+    /// A layer of the manifest comes from a URL that is not allowed. Give up.
+    ManifestUrlRefused(String),
     /// The bytes have another digest than the one announced. Send the right bytes.
     DigestMismatch {
         /// What was announced.
@@ -67,6 +69,12 @@ impl fmt::Display for ErrorKind {
                     f,
                     "the manifest refers to {} missing pieces of content",
                     missing.len()
+                )
+            }
+            Self::ManifestUrlRefused(url) => {
+                write!(
+                    f,
+                    "a layer of the manifest has a URL that is not allowed: {url:?}"
                 )
             }
             Self::DigestMismatch { expected, computed } => {

@@ -12,7 +12,10 @@
 //!     _uploads/ID/data                          what has arrived
 //!     _uploads/ID/hashstates/ALG/OFFSET         the hasher's state at an offset, in Go's form
 //!     _uploads/ID/wharfinger                    our checkpoint: offsets, states and their MAC
+//!     _wharfinger/referrers/ALG/HEX/ALG-HEX     what is listed of a manifest whose subject is ALG:HEX
+//!     _wharfinger/seen/ALG                      the manifests that were looked at for that
 //!   _wharfinger/journal/                        the filesystem driver's journal
+//!   _wharfinger/sources/ALG/HH/HEX              some repositories that have linked a blob
 //!   _wharfinger/secret                          the key of our checkpoints, where no other is given
 //!   _wharfinger/tenants/TENANT/                 a tenant of the content service
 //!     claims/ALG/HEX/link                       its right to a blob
@@ -71,6 +74,16 @@ pub(crate) fn blobs() -> DriverPath {
     path(&format!("{ROOT}/blobs"))
 }
 
+/// `_wharfinger/sources/ALG/HH/HEX`
+pub(crate) fn sources(digest: &Digest) -> DriverPath {
+    let hex = digest.hex();
+    path(&format!(
+        "{ROOT}/_wharfinger/sources/{}/{}/{hex}",
+        digest.algorithm(),
+        &hex[..2]
+    ))
+}
+
 /// `repositories`
 pub(crate) fn repositories() -> DriverPath {
     path(&format!("{ROOT}/repositories"))
@@ -106,6 +119,16 @@ pub(crate) fn manifests(name: &RepositoryName) -> DriverPath {
     below(&repository(name), "_manifests")
 }
 
+/// `_manifests/revisions/ALG`
+pub(crate) fn revisions(name: &RepositoryName, algorithm: Algorithm) -> DriverPath {
+    below(&manifests(name), &format!("revisions/{algorithm}"))
+}
+
+/// `_manifests/revisions/ALG/HEX`
+pub(crate) fn revision(name: &RepositoryName, digest: &Digest) -> DriverPath {
+    below(&revisions(name, digest.algorithm()), &digest.hex())
+}
+
 /// `_manifests/revisions/ALG/HEX/link`
 pub(crate) fn revision_link(name: &RepositoryName, digest: &Digest) -> DriverPath {
     below(
@@ -135,6 +158,35 @@ pub(crate) fn tag_index_link(name: &RepositoryName, tag_name: &Tag, digest: &Dig
         &tag(name, tag_name),
         &format!("index/{}", link_tail(digest)),
     )
+}
+
+/// `_wharfinger/referrers/ALG/HEX`
+pub(crate) fn referrers(name: &RepositoryName, subject: &Digest) -> DriverPath {
+    let (algorithm, hex) = (subject.algorithm(), subject.hex());
+    below(
+        &repository(name),
+        &format!("_wharfinger/referrers/{algorithm}/{hex}"),
+    )
+}
+
+/// `ALG-HEX`, the name of a referrer; in the order of these names they are listed.
+pub(crate) fn referrer_name(digest: &Digest) -> String {
+    format!("{}-{}", digest.algorithm(), digest.hex())
+}
+
+/// Reads [`referrer_name`].
+pub(crate) fn referrer_of(name: &str) -> Option<Digest> {
+    name.replacen('-', ":", 1).parse().ok()
+}
+
+/// `_wharfinger/referrers/ALG/HEX/ALG-HEX`
+pub(crate) fn referrer(name: &RepositoryName, subject: &Digest, digest: &Digest) -> DriverPath {
+    below(&referrers(name, subject), &referrer_name(digest))
+}
+
+/// `_wharfinger/seen/ALG`
+pub(crate) fn seen(name: &RepositoryName, algorithm: Algorithm) -> DriverPath {
+    below(&repository(name), &format!("_wharfinger/seen/{algorithm}"))
 }
 
 /// `_uploads`

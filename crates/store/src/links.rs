@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use wharfinger_driver::{Driver, DriverExt as _, DriverPath, Durability, Put};
-use wharfinger_oci::Digest;
+use wharfinger_oci::{Digest, RepositoryName};
 use wharfinger_runtime::Clock;
 
 use crate::error::{Error, Result};
+use crate::sources;
 
 /// 20 ms: a link that was written longer ago than two ticks of a file system's clock is not just
 /// being written.
-const YOUNG: Duration = Duration::from_millis(20);
+pub(crate) const YOUNG: Duration = Duration::from_millis(20);
 
 /// 2 ms: a hundred times as long as writing a link takes.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -67,6 +68,10 @@ type PathOf = dyn Fn(&Digest) -> DriverPath + Send + Sync;
 pub(crate) struct LinkSet {
     links: Links,
     path_of: Arc<PathOf>,
+    /// The repository from which others may mount what is linked here.
+    source: Option<RepositoryName>,
+    /// What is written together with each link.
+    with: Vec<Put>,
 }
 
 impl fmt::Debug for LinkSet {
@@ -86,7 +91,45 @@ impl LinkSet {
         Self {
             links,
             path_of: Arc::new(path_of),
+            source: None,
+            with: Vec::new(),
         }
+    }
+
+    /// Has `writes` made together with each link.
+    pub(crate) fn with(mut self, writes: Vec<Put>) -> Self {
+        self.with.extend(writes);
+        self
+    }
+
+    /// Lets others mount from the repository `name` what is linked here.
+    pub(crate) fn with_source(self, name: RepositoryName) -> Self {
+        Self {
+            source: Some(name),
+            ..self
+        }
+    }
+
+    /// The writes that link `digest`, whose bytes are new.
+    pub(crate) fn link_first(&self, digest: &Digest) -> Vec<Put> {
+        let source = self.source.as_ref();
+        let noted = source.map(|name| sources::first(digest, name));
+        let with = self.with.iter().cloned();
+        [self.link(digest)]
+            .into_iter()
+            .chain(with)
+            .chain(noted)
+            .collect()
+    }
+
+    /// The writes that link `digest`, whose bytes were there already.
+    pub(crate) async fn link_further(&self, digest: &Digest) -> Vec<Put> {
+        let mut writes = vec![self.link(digest)];
+        writes.extend(self.with.iter().cloned());
+        if let Some(name) = &self.source {
+            writes.extend(sources::further(&self.links.driver, digest, name).await);
+        }
+        writes
     }
 
     /// Returns the digest that the link to `digest` names, or `None` when there is no link. It is

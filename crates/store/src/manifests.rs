@@ -1,11 +1,13 @@
 //! Manifests of a repository, and the tags that point at them.
 
-use std::collections::HashSet;
+mod needs;
+mod tagging;
 
-use wharfinger_driver::{Durability, Put};
-use wharfinger_oci::{
-    Algorithm, Descriptor, Digest, MAX_MANIFEST_BYTES, Manifest, Reference, Tag, media,
-};
+use std::sync::Arc;
+
+use wharfinger_oci::{Algorithm, Digest, MAX_MANIFEST_BYTES, Manifest, Reference, Tag};
+
+pub use self::needs::{ManifestRules, RequiredPlatforms, UrlRules};
 
 use crate::blobs::{Blobs, Soundness};
 use crate::error::{Error, ErrorKind, Result};
@@ -20,6 +22,17 @@ pub struct StoredManifest {
     pub digest: Digest,
     /// The manifest.
     pub manifest: Manifest,
+}
+
+/// What became of a manifest that was to be removed.
+#[derive(Debug)]
+#[must_use = "the outcome tells whether it is gone"]
+pub struct RemovedManifest {
+    /// The tags that pointed at it and were removed, also if the rest failed.
+    pub tags: Vec<Tag>,
+    /// Whether the manifest is gone: fails with `ManifestUnknown` when the repository does not have
+    /// it.
+    pub outcome: Result<()>,
 }
 
 impl Repository {
@@ -72,25 +85,25 @@ impl Repository {
     /// # Cancellation
     /// Dropping the future may leave the manifest in place without its tag.
     pub async fn put_manifest(&self, reference: &Reference, manifest: &Manifest) -> Result<Digest> {
-        let algorithm = reference
-            .as_digest()
-            .map_or(Algorithm::Sha256, |digest| digest.algorithm());
-        let digest = manifest.digest(algorithm);
-        if let Some(expected) = reference.as_digest()
-            && expected != digest
-        {
-            let subject = format!("manifest in {}", self.name);
-            return Err(Error::new(
-                ErrorKind::DigestMismatch {
-                    expected,
-                    computed: digest,
-                },
-                subject,
-            ));
-        }
-        if !self.shared.sparse_manifests {
-            self.check_references(manifest).await?;
-        }
+        self.put_manifest_under(reference, &[], manifest).await
+    }
+
+    /// Does the same, and points all of `tags` at the manifest, too. If that fails, each tag points
+    /// where it did before.
+    ///
+    /// # Errors
+    /// As [`Repository::put_manifest`].
+    ///
+    /// # Cancellation
+    /// Dropping the future may leave the manifest in place with some of the tags.
+    pub async fn put_manifest_under(
+        &self,
+        reference: &Reference,
+        tags: &[Tag],
+        manifest: &Manifest,
+    ) -> Result<Digest> {
+        let digest = self.named(reference, manifest)?;
+        self.check_needs(manifest).await?;
         let storage = |error| Error::storage(format!("manifest {digest} in {}", self.name), error);
         let mut writes = Vec::with_capacity(4);
         match self.shared.blobs.examine(&digest).await? {
@@ -102,71 +115,45 @@ impl Repository {
                 writes.push(Blobs::put(&digest, manifest.bytes().clone()));
             }
         }
+        writes.extend(self.referrer_entry(&digest, manifest));
         writes.push(self.revisions().link(&digest));
         let _turn = self.shared.tag_locks.manifest(&self.name, &digest).await;
-        if let Reference::Tag(tag) = reference {
-            writes.extend(self.tag_set().point(tag, &digest));
-            let _turn = self.shared.tag_locks.tag(&self.name, tag).await;
-            self.write(&writes).await.map_err(storage)?;
-        } else {
-            self.write(&writes).await.map_err(storage)?;
-        }
+        let tags: Vec<Tag> = reference
+            .as_tag()
+            .into_iter()
+            .chain(tags)
+            .cloned()
+            .collect();
+        self.write_with_tags(writes, &tags, &digest).await?;
         Ok(digest)
     }
 
-    async fn write(&self, writes: &[Put]) -> wharfinger_driver::Result<()> {
-        self.shared.driver.put(writes, Durability::Durable).await
+    /// Returns the digest that a manifest gets, which the reference may demand.
+    fn named(&self, reference: &Reference, manifest: &Manifest) -> Result<Digest> {
+        let expected = reference.as_digest();
+        let algorithm = expected.map_or(Algorithm::Sha256, |digest| digest.algorithm());
+        let computed = manifest.digest(algorithm);
+        match expected.filter(|expected| *expected != computed) {
+            None => Ok(computed),
+            Some(expected) => Err(Error::new(
+                ErrorKind::DigestMismatch { expected, computed },
+                format!("manifest in {}", self.name),
+            )),
+        }
     }
 
-    /// Looks for everything that the manifest refers to, in the storage and not in a cache.
-    async fn check_references(&self, manifest: &Manifest) -> Result<()> {
-        let (mut missing, mut seen) = (Vec::new(), HashSet::new());
-        for descriptor in manifest.references() {
-            // Looking at what the system has cached never waits, and others want the thread, too.
-            tokio::task::consume_budget().await;
-            if !self.has(descriptor).await? && seen.insert(descriptor.digest) {
-                missing.push(descriptor.digest);
-            }
-        }
-        if missing.is_empty() {
-            return Ok(());
-        }
-        Err(Error::new(
-            ErrorKind::ManifestBlobsUnknown(missing),
-            format!("manifest in {}", self.name),
-        ))
-    }
-
-    async fn has(&self, descriptor: &Descriptor) -> Result<bool> {
-        let is_elsewhere = |url: &String| url.starts_with("https://") || url.starts_with("http://");
-        if media::is_nondistributable(&descriptor.media_type)
-            && descriptor.urls.iter().any(is_elsewhere)
-        {
-            // Whoever pulls it fetches it from there; nobody pushes it.
-            return Ok(true);
-        }
-        let links = if media::is_manifest(&descriptor.media_type) {
-            self.revisions()
-        } else {
-            self.layers()
-        };
-        let Some(canonical) = links.resolve(&descriptor.digest).await? else {
-            return Ok(false);
-        };
-        let found = self.shared.blobs.stat(&canonical).await?;
-        // Bytes that nobody has hashed yet, and that have another size than the manifest says, are not it.
-        Ok(found
-            .is_some_and(|metadata| metadata.verified || metadata.size_bytes == descriptor.size))
-    }
-
-    /// Removes a manifest, and the tags that point at it. Returns these.
-    ///
-    /// # Errors
-    /// Fails with `ManifestUnknown` when the repository does not have it.
+    /// Removes a manifest, and the tags that point at it. What was removed is told also when the
+    /// rest fails; the manifest goes last, so that it can be asked for again.
     ///
     /// # Cancellation
-    /// Dropping the future may leave some of the tags removed; the manifest goes last.
-    pub async fn delete_manifest(&self, digest: &Digest) -> Result<Vec<Tag>> {
+    /// Dropping the future may leave some of the tags removed.
+    pub async fn delete_manifest(&self, digest: &Digest) -> RemovedManifest {
+        let mut tags = Vec::new();
+        let outcome = self.remove_manifest(digest, &mut tags).await;
+        RemovedManifest { tags, outcome }
+    }
+
+    async fn remove_manifest(&self, digest: &Digest, removed: &mut Vec<Tag>) -> Result<()> {
         let unknown = || {
             Error::new(
                 ErrorKind::ManifestUnknown,
@@ -181,7 +168,6 @@ impl Repository {
             .await?
             .ok_or_else(unknown)?;
         let tags = self.tag_set();
-        let mut removed = Vec::new();
         for tag in tags.pointing_at(&[*digest, canonical]).await? {
             let _turn = self.shared.tag_locks.tag(&self.name, &tag).await;
             // Somebody may have moved it since it was found.
@@ -199,7 +185,7 @@ impl Repository {
             self.revisions().unlink(&canonical).await?;
         }
         if self.revisions().unlink(digest).await? {
-            Ok(removed)
+            Ok(())
         } else {
             Err(unknown())
         }
@@ -220,8 +206,11 @@ impl Repository {
     ///
     /// # Errors
     /// Fails with `RepositoryUnknown` when there is no such repository.
-    pub async fn tags(&self, after: Option<&str>, limit: usize) -> Result<TagPage> {
-        let page = self.tag_set().list(after, limit).await?;
+    pub async fn tags(&self, after: Option<&str>, limit: usize) -> Result<Arc<TagPage>> {
+        let page = self
+            .tag_set()
+            .page(&self.shared.tag_pages, after, limit)
+            .await?;
         if page.tags.is_empty() && !self.exists().await? {
             return Err(Error::new(
                 ErrorKind::RepositoryUnknown,

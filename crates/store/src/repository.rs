@@ -93,7 +93,7 @@ impl Repository {
         IngestSet::new(
             Arc::clone(&self.shared.ingests),
             layout::uploads(&self.name),
-            self.layers(),
+            self.layers().with_source(self.name.clone()),
             Sharing::WithForeignNodes,
         )
     }
@@ -161,9 +161,10 @@ impl Repository {
             .settle(&layout::blob_data(&canonical))
             .await
             .map_err(storage)?;
-        let mut links = vec![self.layers().link(&canonical)];
+        let layers = self.layers().with_source(self.name.clone());
+        let mut links = layers.link_further(&canonical).await;
         if canonical != *digest {
-            links.push(self.layers().link_to(digest, &canonical));
+            links.push(layers.link_to(digest, &canonical));
         }
         driver
             .put(&links, Durability::Durable)

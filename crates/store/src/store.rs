@@ -1,6 +1,7 @@
 //! The store as a whole: one driver, what all repositories share, and the way to each of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use wharfinger_driver::Driver;
 use wharfinger_oci::RepositoryName;
@@ -13,6 +14,9 @@ use crate::error::Result;
 use crate::ingest::IngestContext;
 use crate::layout;
 use crate::links::Links;
+use crate::manifests::ManifestRules;
+use crate::pages::{CatalogPages, TagPages};
+use crate::referrers::Referrers;
 use crate::repository::Repository;
 use crate::tag_locks::TagLocks;
 use crate::tenant::{Tenant, TenantName};
@@ -24,9 +28,15 @@ pub struct StoreOptions {
     pub secret: Secret<Vec<u8>>,
     /// When bytes at rest are hashed again.
     pub verify: VerifyPolicy,
-    /// Whether manifests are taken whose content is not there.
-    pub sparse_manifests: bool,
+    /// What is asked of manifests.
+    pub manifest_rules: ManifestRules,
+    /// How late a repository may be listed that another process has made; with zero the tree is
+    /// walked each time.
+    pub catalog_rescan: Duration,
 }
+
+/// 1 s: a walk costs a look at each repository of a page.
+const CATALOG_RESCAN: Duration = Duration::from_secs(1);
 
 impl StoreOptions {
     /// The default behaviour with this secret.
@@ -35,7 +45,8 @@ impl StoreOptions {
         Self {
             secret,
             verify: VerifyPolicy::default(),
-            sparse_manifests: false,
+            manifest_rules: ManifestRules::default(),
+            catalog_rescan: CATALOG_RESCAN,
         }
     }
 }
@@ -55,7 +66,10 @@ pub(crate) struct Shared {
     pub(crate) cache: Option<Arc<dyn DescriptorCache>>,
     pub(crate) ingests: Arc<IngestContext>,
     pub(crate) tag_locks: TagLocks,
-    pub(crate) sparse_manifests: bool,
+    pub(crate) referrers: Referrers,
+    pub(crate) manifest_rules: ManifestRules,
+    pub(crate) tag_pages: TagPages,
+    pub(crate) catalog_pages: CatalogPages,
 }
 
 impl Store {
@@ -71,6 +85,8 @@ impl Store {
             driver: Arc::clone(&driver),
             clock: Arc::clone(&runtime.clock),
         };
+        let tag_pages = TagPages::new(Arc::clone(&runtime.clock));
+        let catalog_pages = CatalogPages::new(options.catalog_rescan, Arc::clone(&runtime.clock));
         let sizes = cache.clone();
         let blobs = Blobs::new(Arc::clone(&driver), sizes, options.verify, runtime.clone());
         let ingests =
@@ -83,7 +99,10 @@ impl Store {
                 cache,
                 ingests: Arc::new(ingests),
                 tag_locks: TagLocks::new(),
-                sparse_manifests: options.sparse_manifests,
+                referrers: Referrers::new(),
+                manifest_rules: options.manifest_rules,
+                tag_pages,
+                catalog_pages,
             }),
         }
     }
@@ -104,7 +123,14 @@ impl Store {
     ///
     /// # Errors
     /// Fails when the storage does.
-    pub async fn catalog(&self, after: Option<&str>, limit: usize) -> Result<CatalogPage> {
-        catalog::page(&self.shared.driver, after, limit).await
+    pub async fn catalog(&self, after: Option<&str>, limit: usize) -> Result<Arc<CatalogPage>> {
+        let pages = &self.shared.catalog_pages;
+        if let Some(page) = pages.get(after, limit) {
+            return Ok(page);
+        }
+        let begun = pages.begin();
+        let page = Arc::new(catalog::page(&self.shared.driver, after, limit).await?);
+        pages.keep((after, limit), begun, &page);
+        Ok(page)
     }
 }

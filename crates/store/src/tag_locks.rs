@@ -2,6 +2,7 @@
 //! this process, so that a delete that has compared a tag does not remove what another request has
 //! just put there.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use tokio::sync::{Mutex, MutexGuard};
@@ -33,6 +34,21 @@ impl TagLocks {
     /// Waits until no other request writes `tag` of `name`.
     pub(crate) async fn tag(&self, name: &RepositoryName, tag: &Tag) -> MutexGuard<'_, ()> {
         self.tags[place_of((name, tag))].lock().await
+    }
+
+    /// Waits until no other request writes any of `tags`. Two who want several take them in the same
+    /// order, so that neither waits for the other.
+    pub(crate) async fn all_tags(
+        &self,
+        name: &RepositoryName,
+        tags: &[Tag],
+    ) -> Vec<MutexGuard<'_, ()>> {
+        let places: BTreeSet<_> = tags.iter().map(|tag| place_of((name, tag))).collect();
+        let mut guards = Vec::with_capacity(places.len());
+        for place in places {
+            guards.push(self.tags[place].lock().await);
+        }
+        guards
     }
 
     /// Waits until no other request tags the manifest `digest` of `name`, or removes it.

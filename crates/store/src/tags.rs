@@ -1,13 +1,16 @@
 //! Tags: names that point at manifests.
 
+use std::sync::Arc;
+
 use wharfinger_driver::{
-    Driver, DriverExt as _, Durability, EntryKind, ErrorKind as DriverErrorKind, Put,
+    Driver, DriverExt as _, Durability, EntryKind, ErrorKind as DriverErrorKind, Metadata, Put,
 };
 use wharfinger_oci::{Digest, RepositoryName, Tag};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout;
 use crate::links::{LinkSet, Links, link_content};
+use crate::pages::TagPages;
 
 /// 1,000 names are asked of the driver at once.
 const LIST_PAGE: usize = 1000;
@@ -74,7 +77,7 @@ impl Tags {
         let mut found = Vec::new();
         let mut after: Option<String> = None;
         loop {
-            let page = self.list(after.as_deref(), LIST_PAGE).await?;
+            let (page, _) = self.list(after.as_deref(), LIST_PAGE).await?;
             for tag in &page.tags {
                 let path = layout::tag_current(&self.name, tag);
                 let named = self.links.read(&path).await?;
@@ -89,13 +92,48 @@ impl Tags {
         }
     }
 
-    /// Returns up to `limit` tags after the name `after`.
+    /// Returns up to `limit` tags after the name `after`, from `pages` where they still count.
+    pub(crate) async fn page(
+        &self,
+        pages: &TagPages,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Arc<TagPage>> {
+        let part = (after, limit);
+        let directory = layout::tags(&self.name);
+        let found = match self.driver().capabilities().directories {
+            true => self.driver().find(&directory).await,
+            false => Ok(None),
+        };
+        let found =
+            found.map_err(|error| Error::storage(format!("tags of {}", self.name), error))?;
+        let Some(Metadata { modified, .. }) = found else {
+            return self
+                .list(after, limit)
+                .await
+                .map(|(page, _)| Arc::new(page));
+        };
+        if let Some(page) = pages.get(&self.name, part, modified) {
+            return Ok(page);
+        }
+        let may_keep = pages.may_keep(modified);
+        let (page, all_there) = self.list(after, limit).await?;
+        let page = Arc::new(page);
+        if may_keep && all_there {
+            pages.keep(&self.name, part, modified, &page);
+        }
+        Ok(page)
+    }
+
+    /// Returns up to `limit` tags after the name `after`, and whether all directories that were
+    /// looked at are tags.
     ///
     /// A tag's directory may be there before its link, when somebody is just pushing it, and is
     /// left out until then.
-    pub(crate) async fn list(&self, after: Option<&str>, limit: usize) -> Result<TagPage> {
+    async fn list(&self, after: Option<&str>, limit: usize) -> Result<(TagPage, bool)> {
         let directory = layout::tags(&self.name);
         let mut page = TagPage::default();
+        let mut all_there = true;
         let mut after = after.map(str::to_owned);
         // One more than is wanted tells whether there is more.
         while page.tags.len() <= limit {
@@ -110,11 +148,13 @@ impl Tags {
                 Err(error) => return Err(Error::storage(format!("tags of {}", self.name), error)),
             };
             for entry in &names.entries {
-                if let Ok(tag) = entry.name.parse::<Tag>()
-                    && entry.kind == EntryKind::Directory
-                    && self.is_there(&tag).await?
-                {
+                let Ok(tag) = entry.name.parse::<Tag>() else {
+                    continue;
+                };
+                if entry.kind == EntryKind::Directory && self.is_there(&tag).await? {
                     page.tags.push(tag);
+                } else {
+                    all_there = false;
                 }
             }
             after = names
@@ -128,7 +168,7 @@ impl Tags {
         }
         page.more = page.tags.len() > limit;
         page.tags.truncate(limit);
-        Ok(page)
+        Ok((page, all_there))
     }
 
     async fn is_there(&self, tag: &Tag) -> Result<bool> {

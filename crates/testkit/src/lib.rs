@@ -16,6 +16,7 @@
 //! ```
 
 mod archive;
+mod authority;
 mod client;
 mod command;
 mod env;
@@ -28,6 +29,7 @@ mod scratch;
 mod server;
 mod time;
 
+pub use crate::authority::{Authority, Signed};
 pub use crate::client::{Client, Connection, Head, Request, Response};
 pub use crate::command::run;
 pub use crate::env::{setting, tell, tool};

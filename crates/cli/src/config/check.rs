@@ -1,9 +1,15 @@
 //! The tree of a configuration held against the table: every fault, and a value for every key.
 
+mod http;
+mod shapes;
+
 use std::collections::BTreeMap;
 
+use ::http::{HeaderName, HeaderValue};
 use serde_json::{Map, Number};
 use wharfinger_runtime::Secret;
+
+use wharfinger_server::{BaseUrl, Prefix};
 
 use super::address::ListenAddress;
 use super::fault::{Fault, Source, quote};
@@ -11,6 +17,7 @@ use super::keys::{KEYS, MIN_THREADS, VERSION};
 use super::scalar::{self, DurationFault};
 use super::schema::{Kind, Row, Status, children, find, find_old, join, meant, nearest};
 use super::tree::{Content, Entry, Node, Scalar, parse};
+use super::validation;
 
 /// The value of a key, of the type that its row asks for.
 #[derive(Debug, Clone)]
@@ -22,6 +29,13 @@ pub(crate) enum Value {
     Duration(std::time::Duration),
     Address(ListenAddress),
     Fields(Map<String, serde_json::Value>),
+    Patterns(Vec<String>),
+    /// Architecture and operating system of each.
+    Platforms(Vec<(String, String)>),
+    List(Vec<String>),
+    Headers(Vec<(HeaderName, HeaderValue)>),
+    Url(BaseUrl),
+    Prefix(Prefix),
 }
 
 /// What was found: a value for each key that has one, given or by default.
@@ -71,7 +85,9 @@ pub(crate) fn check(root: &Node) -> Findings {
     findings.section("", root);
     findings.require_version(root);
     findings.require_one_driver(root);
+    findings.check_validation();
     findings.fill_in_defaults();
+    findings.check_http(root);
     findings
 }
 
@@ -236,11 +252,18 @@ fn default_value(row: &Row, default: &str) -> Value {
 /// Reads a value as its row asks, or says what is wrong with it.
 fn read(row: &Row, node: &Node) -> Result<Value, String> {
     let name = row.path;
-    if row.kind == Kind::Fields {
-        return match &node.content {
-            Content::Map(entries) => Ok(Value::Fields(fields(entries))),
-            _ => Err(format!("`{name}` takes a map, not {}", shape(node))),
-        };
+    match row.kind {
+        Kind::Fields => {
+            return match &node.content {
+                Content::Map(entries) => Ok(Value::Fields(fields(entries))),
+                _ => Err(format!("`{name}` takes a map, not {}", shape(node))),
+            };
+        }
+        Kind::List => return shapes::list(name, node).map(Value::List),
+        Kind::Headers => return shapes::headers(name, node).map(Value::Headers),
+        Kind::Patterns => return validation::patterns(name, node),
+        Kind::Platforms => return validation::platforms(name, node),
+        _ => {}
     }
     let Content::Scalar(scalar) = &node.content else {
         return Err(format!(
@@ -251,11 +274,18 @@ fn read(row: &Row, node: &Node) -> Result<Value, String> {
     let text = &scalar.text;
     let not = |expected: &str| format!("`{name}` must be {expected}, not {}", shown(scalar));
     match row.kind {
-        Kind::Section | Kind::Driver | Kind::Fields => Err(not("a section")),
+        Kind::Section
+        | Kind::Driver
+        | Kind::Fields
+        | Kind::List
+        | Kind::Headers
+        | Kind::Patterns
+        | Kind::Platforms => Err(not("a section")),
         Kind::Version if text == VERSION => Ok(Value::Text(text.clone())),
         Kind::Version => Err(not(&format!("`{VERSION}`"))),
-        Kind::Text if text.is_empty() => Err(format!("`{name}` must not be empty")),
-        Kind::Text => Ok(Value::Text(text.clone())),
+        Kind::Text | Kind::Address if text.is_empty() => Err(format!("`{name}` must not be empty")),
+        // What an address is depends on another key; see `check_http`.
+        Kind::Text | Kind::Address => Ok(Value::Text(text.clone())),
         Kind::Secret => Ok(Value::Secret(Secret::new(text.clone()))),
         Kind::Bool => match scalar::boolean(scalar) {
             Some(value) => Ok(Value::Bool(value)),
@@ -273,10 +303,8 @@ fn read(row: &Row, node: &Node) -> Result<Value, String> {
         Kind::WordOfAnyCase(words) => {
             word(words, &text.to_lowercase()).ok_or_else(|| word_message(name, words, text))
         }
-        Kind::Address => match text.parse() {
-            Ok(address) => Ok(Value::Address(address)),
-            Err(fault) => Err(format!("`{name}` {} {}", quote(text), fault.0)),
-        },
+        Kind::Url => shapes::url(name, text).map(Value::Url),
+        Kind::Prefix => shapes::prefix(name, text).map(Value::Prefix),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use http::{HeaderName, HeaderValue};
+
 use super::check::{Findings, Value};
 use super::keys::KEYS;
 use super::scalar::print_duration;
@@ -63,9 +65,39 @@ fn value_text(value: &Value) -> String {
         Value::Integer(value) => value.to_string(),
         Value::Duration(value) => print_duration(*value),
         Value::Address(address) => format!("\"{address}\""),
+        Value::List(items) => serde_json::Value::from(items.as_slice()).to_string(),
+        Value::Headers(headers) => headers_text(headers),
+        Value::Url(url) => scalar_text(&url.to_string()),
+        Value::Prefix(prefix) if prefix.to_string().is_empty() => "/".to_owned(),
+        Value::Prefix(prefix) => scalar_text(&prefix.to_string()),
         // JSON in one line is YAML.
         Value::Fields(fields) => serde_json::Value::Object(fields.clone()).to_string(),
+        Value::Patterns(patterns) => serde_json::Value::from(patterns.as_slice()).to_string(),
+        Value::Platforms(platforms) => {
+            let item = |(architecture, os): &(String, String)| serde_json::json!({ "architecture": architecture, "os": os });
+            platforms
+                .iter()
+                .map(item)
+                .collect::<serde_json::Value>()
+                .to_string()
+        }
     }
+}
+
+/// The values of each header, in the order of the file.
+fn headers_text(headers: &[(HeaderName, HeaderValue)]) -> String {
+    let mut map = serde_json::Map::new();
+    for (name, value) in headers {
+        // What was read from text is text.
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let values = map
+            .entry(name.as_str())
+            .or_insert_with(|| Vec::<String>::new().into());
+        if let serde_json::Value::Array(values) = values {
+            values.push(value.into());
+        }
+    }
+    serde_json::Value::Object(map).to_string()
 }
 
 /// Text that is certainly read back as it is: quoted unless it is a path or a word.

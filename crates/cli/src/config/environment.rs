@@ -94,7 +94,12 @@ fn locate(rest: &str) -> Option<(&'static Row, Vec<String>)> {
         .iter()
         .find(|(section, from, _)| *section == row.path && *from == word)
         .map_or(word.as_str(), |(_, _, to)| to);
-    let takes = row.kind == Kind::Fields && words.iter().all(|word| !word.is_empty());
+    let takes = match row.kind {
+        Kind::Fields => words.iter().all(|word| !word.is_empty()),
+        // A header has no keys below it.
+        Kind::Headers => !word.is_empty() && words.len() == row.path.split('.').count() + 1,
+        _ => false,
+    };
     let refuses = row.below().contains(&"*") || row.below().contains(&word);
     (takes || refuses).then_some((row, words))
 }
@@ -128,7 +133,7 @@ fn set(node: &mut Node, path: &[String], value: Node) {
     set(&mut entries[index].value, rest, value);
 }
 
-/// Fields of a log line may be written in any case.
+/// Fields of a log line and headers may be written in any case.
 fn is_named(entry: &Entry, word: &str) -> bool {
     entry.key.to_lowercase() == word
 }

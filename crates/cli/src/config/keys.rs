@@ -4,10 +4,11 @@
 //! from it, a file is held against it, and the defaults below are read as if they stood in the file.
 
 use super::schema::Kind::{
-    Address, Bool, Driver, Duration, Fields, Integer, Secret, Section, Text, Version, Word,
-    WordOfAnyCase,
+    Address, Bool, Driver, Duration, Fields, Headers, Integer, List, Patterns, Platforms, Prefix,
+    Secret, Section, Text, Url, Version, Word, WordOfAnyCase,
 };
 use super::schema::{Row, driver_not_yet, gone, key, not_yet};
+use super::validation::PLATFORM_WORDS;
 
 /// The only version of the format that there ever was.
 pub(crate) const VERSION: &str = "0.1";
@@ -71,10 +72,88 @@ pub(crate) static KEYS: &[Row] = &[
     key(
         "http.addr",
         Address,
-        "Where to listen, as `HOST:PORT`; `:5000` is port 5000 on all interfaces. \
+        "Where to listen, as `HOST:PORT`; `:5000` is port 5000 on all interfaces. With `http.net: unix` \
+         the path of the socket. Sockets that systemd hands down are used in its place. \
          (Distribution without it: a random port on all interfaces.)",
     )
     .default("127.0.0.1:5000"),
+    key(
+        "http.net",
+        Word(&["tcp", "unix"]),
+        "What is listened on. A Unix socket is for the user of the registry alone (mode 0600); one that \
+         nobody listens on any more is replaced, another file is not.",
+    )
+    .default("tcp"),
+    key(
+        "http.host",
+        Url,
+        "What the URLs begin with that clients are given, such as `https://registry.example:5000`. Its path \
+         counts, and `http.prefix` is not added. It comes before what a request and its proxies say. \
+         (Distribution ignores one without `http://` or `https://`.)",
+    ),
+    key(
+        "http.prefix",
+        Prefix,
+        "The path below which the registry is, such as `/registry`. `/` itself answers 200 all the same. \
+         (With one that does not begin with `/` Distribution answers 404 to everything.)",
+    )
+    .default("/"),
+    key(
+        "http.relativeurls",
+        Bool,
+        "Gives clients URLs without scheme and host. `http.host` comes before it.",
+    )
+    .default("false"),
+    key(
+        "http.headers",
+        Headers,
+        "What every answer has besides its own headers, as `Name: [value, …]`.",
+    )
+    .default("{}"),
+    key("http.tls", Section, "TLS from files. They are read again when they change, and at SIGHUP."),
+    key(
+        "http.tls.certificate",
+        Text,
+        "The PEM file of the certificate, with those between it and a root behind it. Not given: no TLS.",
+    ),
+    key("http.tls.key", Text, "The PEM file of its private key, not encrypted."),
+    key(
+        "http.tls.clientcas",
+        List,
+        "PEM files of the authorities that sign certificates of clients. Not given: clients need none.",
+    ),
+    key(
+        "http.tls.clientauth",
+        Word(&[
+            "request-client-cert",
+            "require-any-client-cert",
+            "verify-client-cert-if-given",
+            "require-and-verify-client-cert",
+        ]),
+        "What is asked of clients where there are `clientcas`: one of any authority, or none; one of any \
+         authority; one of `clientcas`, or none; one of `clientcas`. Not given: the last.",
+    ),
+    key(
+        "http.tls.minimumtls",
+        Word(&["tls1.2", "tls1.3"]),
+        "The lowest version that is spoken. Not given: `tls1.2`.",
+    ),
+    key(
+        "http.tls.ciphersuites",
+        List,
+        "The cipher suites that may be used, by Go's names. Not given: all there are, which have \
+         authenticated encryption and forward secrecy. Weak ones of Go are left out with a warning. Where \
+         no suite of TLS 1.3 is named all of them stay; where none of TLS 1.2 is named it is not spoken.",
+    ),
+    key("http.http2", Section, "HTTP/2 over TLS."),
+    key("http.http2.disabled", Bool, "Does not offer HTTP/2 over TLS.").default("false"),
+    key("http.h2c", Section, "HTTP/2 without TLS."),
+    key(
+        "http.h2c.enabled",
+        Bool,
+        "Speaks HTTP/2 without TLS to clients that begin with it (prior knowledge).",
+    )
+    .default("false"),
     key(
         "http.secret",
         Secret,
@@ -113,6 +192,63 @@ pub(crate) static KEYS: &[Row] = &[
         "Accepts manifests whose blobs or children are not in the repository.",
     )
     .default("false"),
+    key("wharfinger.catalog", Section, "The list of repositories."),
+    key(
+        "wharfinger.catalog.rescan",
+        Duration,
+        "How late a repository may be listed that another process has made in the same storage; its own are \
+         listed at once. `0` walks the storage for each page.",
+    )
+    .default("1s"),
+    key("validation", Section, "What is asked of manifests that are pushed."),
+    key(
+        "validation.disabled",
+        Bool,
+        "Takes layers from any URL, and indexes whose manifests are missing, whatever stands below.",
+    )
+    .default("false"),
+    key("validation.enabled", Bool, "`true` takes `disabled` back; `false` alone changes nothing."),
+    key("validation.manifests", Section, "What they may refer to."),
+    key(
+        "validation.manifests.urls",
+        Section,
+        "The URLs of layers that are in no registry. Without any expression all with `http` and \
+         `https` are taken (Distribution: none).",
+    ),
+    key(
+        "validation.manifests.urls.allow",
+        Patterns,
+        "Expressions of which one has to match somewhere in the URL; without them all do.",
+    ),
+    key("validation.manifests.urls.deny", Patterns, "Expressions of which none may match."),
+    key("validation.manifests.indexes", Section, "What has to be there of an index."),
+    key(
+        "validation.manifests.indexes.platforms",
+        WordOfAnyCase(PLATFORM_WORDS),
+        "Of which platforms the manifests have to be there. `list`: those of `platformlist`.",
+    )
+    .default("all"),
+    key(
+        "validation.manifests.indexes.platformlist",
+        Platforms,
+        "What `platforms: list` asks for; without it that asks for all.",
+    ),
+    key("catalog", Section, "The list of repositories."),
+    key(
+        "catalog.maxentries",
+        Integer(i64::MIN),
+        "Most repositories of a page. More are refused; without a number, a page has 100. 0 and less \
+         stand for the default.",
+    )
+    .default("1000"),
+    key("tags", Section, "The lists of tags."),
+    key(
+        "tags.maxtags",
+        Integer(0),
+        "Most tags of a page. Whoever asks for more gets as many; who names no number gets all. 0 \
+         stands for the default.",
+    )
+    .default("1000"),
     // What Distribution knows and this program does not.
     not_yet("log.reportcaller", &[]),
     not_yet("log.hooks", &["*"]),
@@ -125,25 +261,12 @@ pub(crate) static KEYS: &[Row] = &[
     not_yet("storage.tag", &["concurrencylimit"]),
     not_yet("middleware", &["registry", "repository", "storage"]),
     not_yet("auth", &["none", "silly", "htpasswd", "token"]),
-    not_yet("http.net", &[]),
-    not_yet("http.host", &[]),
-    not_yet("http.prefix", &[]),
-    not_yet("http.relativeurls", &[]),
-    not_yet("http.headers", &["*"]),
-    not_yet("http.http2", &["disabled"]),
-    not_yet("http.h2c", &["enabled"]),
-    not_yet(
-        "http.tls",
-        &["certificate", "key", "clientcas", "clientauth", "minimumtls", "ciphersuites", "letsencrypt"],
-    ),
+    not_yet("http.tls.letsencrypt", &["cachefile", "email", "hosts", "directoryurl"]),
     not_yet("http.debug", &["addr", "prometheus"]),
     not_yet("notifications", &["events", "endpoints"]),
     not_yet("redis", REDIS),
     not_yet("health", &["storagedriver", "file", "http", "tcp"]),
     not_yet("proxy", &["remoteurl", "username", "password", "exec", "ttl", "cachewritetimeout"]),
-    not_yet("validation", &["disabled", "enabled", "manifests"]),
-    not_yet("catalog", &["maxentries"]),
-    not_yet("tags", &["maxtags"]),
     not_yet("policy", &["repository"]),
     gone("storage.oss", Driver, &["*"]),
     gone("storage.swift", Driver, &["*"]),

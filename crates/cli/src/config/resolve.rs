@@ -1,13 +1,18 @@
 //! From checked values to the types that the program is built from.
 
+mod http;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use ::http::{HeaderName, HeaderValue};
+use wharfinger_server::Prefix;
 
 use super::address::ListenAddress;
 use super::check::{Findings, Value};
 use super::types::{
-    CacheConfig, DriverConfig, Durability, HttpConfig, LogConfig, LogFormat, LogLevel,
-    SecretSource, ServeConfig, StorageConfig, Verify,
+    CacheConfig, DriverConfig, Durability, LogConfig, LogFormat, LogLevel, SecretSource,
+    ServeConfig, StorageConfig, Verify,
 };
 
 /// The words of the table and what they stand for; a test holds the two against each other.
@@ -65,14 +70,12 @@ pub(crate) fn resolve(findings: &Findings, home: Option<&Path>) -> ServeConfig {
                     entries: usize::try_from(entries).unwrap_or(usize::MAX),
                 }),
         },
-        http: HttpConfig {
-            addr: values.address("http.addr"),
-            secret,
-            drain_timeout: values.duration("http.draintimeout"),
-        },
+        http: http::resolve(&values, secret),
         durability: values.word("wharfinger.durability", &DURABILITIES),
         verify: values.word("wharfinger.verify", &VERIFICATIONS),
-        sparse_manifests: values.bool("wharfinger.manifests.sparse"),
+        manifest_rules: findings.manifest_rules(),
+        pages: findings.pages(),
+        catalog_rescan: values.duration("wharfinger.catalog.rescan"),
     }
 }
 
@@ -108,15 +111,37 @@ impl Values<'_> {
     typed!(integer, Integer, i64);
     typed!(duration, Duration, Duration);
     typed!(address, Address, ListenAddress);
+    typed!(headers, Headers, Vec<(HeaderName, HeaderValue)>);
+    typed!(prefix, Prefix, Prefix);
     typed!(fields, Fields, serde_json::Map<String, serde_json::Value>);
 
-    fn word<T: Copy>(&self, path: &str, words: &[(&str, T)]) -> T {
-        let text = self.text(path);
-        let found = words.iter().find(|(word, _)| *word == text);
-        found
-            .expect("the words of the table are those of the types")
-            .1
+    /// A text that need not be given.
+    fn given_text(&self, path: &str) -> Option<&str> {
+        match self.given(path) {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
+        }
     }
+
+    /// A list that need not be given.
+    fn given_list(&self, path: &str) -> Option<&[String]> {
+        match self.given(path) {
+            Some(Value::List(items)) => Some(items),
+            _ => None,
+        }
+    }
+
+    fn word<T: Copy>(&self, path: &str, words: &[(&str, T)]) -> T {
+        meaning(&self.text(path), words)
+    }
+}
+
+/// Returns what a word of the table stands for.
+fn meaning<T: Copy>(text: &str, words: &[(&str, T)]) -> T {
+    let found = words.iter().find(|(word, _)| *word == text);
+    found
+        .expect("the words of the table are those of the types")
+        .1
 }
 
 #[cfg(test)]
@@ -136,6 +161,8 @@ mod tests {
     fn the_words_of_the_table_are_those_of_the_types() {
         assert_words("log.level", &LEVELS);
         assert_words("log.formatter", &FORMATS);
+        assert_words("http.tls.clientauth", &http::CLIENT_AUTHS);
+        assert_words("http.tls.minimumtls", &http::VERSIONS);
         assert_words("wharfinger.durability", &DURABILITIES);
         assert_words("wharfinger.verify", &VERIFICATIONS);
     }

@@ -46,6 +46,18 @@ pub(crate) enum Kind {
     Address,
     /// A map of anything.
     Fields,
+    /// A list of regular expressions.
+    Patterns,
+    /// A list of platforms.
+    Platforms,
+    /// `[a, b]`, each a text that is not empty.
+    List,
+    /// A map of the names of headers to lists of values.
+    Headers,
+    /// `http` or `https`, a host, perhaps a port and a path.
+    Url,
+    /// A path that begins with `/`.
+    Prefix,
 }
 
 /// Whether a key may be used.

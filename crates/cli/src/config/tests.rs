@@ -6,17 +6,19 @@ use std::time::Duration;
 use super::types::{Durability, Verify};
 use super::*;
 
+mod http;
 mod properties;
+mod stock;
 
-fn faults(text: &str) -> String {
+pub(in crate::config) fn faults(text: &str) -> String {
     load("config.yml", text, &[]).unwrap_err().to_string()
 }
 
-fn loaded(text: &str) -> Loaded {
+pub(in crate::config) fn loaded(text: &str) -> Loaded {
     load("config.yml", text, &[]).unwrap_or_else(|report| panic!("{report}"))
 }
 
-const LEAST: &str = "version: 0.1\nstorage: inmemory\n";
+pub(in crate::config) const LEAST: &str = "version: 0.1\nstorage: inmemory\n";
 
 #[test]
 fn the_built_in_configuration_is_a_registry_for_this_machine() {
@@ -37,7 +39,7 @@ fn the_built_in_configuration_is_a_registry_for_this_machine() {
         settings.storage.cache,
         Some(CacheConfig { entries: 10_000 })
     );
-    assert_eq!(settings.http.addr.to_string(), "127.0.0.1:5000");
+    assert_eq!(settings.http.listen.to_string(), "127.0.0.1:5000");
     let SecretSource::KeptIn(path) = settings.http.secret else {
         panic!()
     };
@@ -73,11 +75,11 @@ fn the_least_file_gets_the_defaults() {
     assert_eq!(settings.log.level, LogLevel::Info);
     assert_eq!(settings.log.format, LogFormat::Text);
     assert!(settings.log.access_log && settings.log.fields.is_empty());
-    assert_eq!(settings.http.addr.to_string(), "127.0.0.1:5000");
+    assert_eq!(settings.http.listen.to_string(), "127.0.0.1:5000");
     assert_eq!(settings.http.drain_timeout, Duration::from_secs(60));
     assert_eq!(settings.durability, Durability::Full);
     assert_eq!(settings.verify, Verify::Changed);
-    assert!(!settings.sparse_manifests);
+    assert!(!settings.manifest_rules.sparse);
     insta::assert_snapshot!(warnings.join("\n"), @"no `http.secret` is given: uploads in progress end with this process, and cannot move to another registry on the same storage");
 }
 
@@ -97,6 +99,7 @@ wharfinger:
   durability: group
   verify: never
   manifests: {sparse: true}
+  catalog: {rescan: 0}
 ";
 
 #[test]
@@ -118,12 +121,12 @@ fn a_file_that_gives_everything_gets_everything() {
     );
     assert!(settings.storage.delete_enabled);
     assert_eq!(settings.storage.cache, Some(CacheConfig { entries: 5 }));
-    assert_eq!(settings.http.addr.to_string(), ":5000");
+    assert_eq!(settings.http.listen.to_string(), ":5000");
     assert!(matches!(settings.http.secret, SecretSource::Given(_)));
     assert_eq!(settings.http.drain_timeout, Duration::from_secs(5400));
     assert_eq!(settings.durability, Durability::Group);
     assert_eq!(settings.verify, Verify::Never);
-    assert!(settings.sparse_manifests);
+    assert!(settings.manifest_rules.sparse);
     insta::assert_snapshot!(warnings.join("\n"), @"config.yml:8:63: `storage.filesystem.maxthreads` 3 is raised to 25");
 }
 
@@ -149,6 +152,15 @@ fn the_effective_settings_are_a_file_without_secrets() {
         blobdescriptorsize: 5
     http:
       addr: ":5000"
+      net: tcp
+      prefix: /
+      relativeurls: false
+      headers: {}
+      tls:
+      http2:
+        disabled: false
+      h2c:
+        enabled: false
       secret: "***" # given, not shown
       draintimeout: 1h30m
     wharfinger:
@@ -156,6 +168,18 @@ fn the_effective_settings_are_a_file_without_secrets() {
       verify: never
       manifests:
         sparse: true
+      catalog:
+        rescan: 0s
+    validation:
+      disabled: false
+      manifests:
+        urls:
+        indexes:
+          platforms: all
+    catalog:
+      maxentries: 1000
+    tags:
+      maxtags: 1000
     "#);
     assert!(!effective.contains("hunter2"));
     // Read again, it means the same, but for the secret.
@@ -176,6 +200,15 @@ fn the_effective_settings_are_a_file_without_secrets() {
         blobdescriptorsize: 10000
     http:
       addr: "127.0.0.1:5000"
+      net: tcp
+      prefix: /
+      relativeurls: false
+      headers: {}
+      tls:
+      http2:
+        disabled: false
+      h2c:
+        enabled: false
       secret: # made anew at each start
       draintimeout: 1m
     wharfinger:
@@ -183,6 +216,18 @@ fn the_effective_settings_are_a_file_without_secrets() {
       verify: changed
       manifests:
         sparse: false
+      catalog:
+        rescan: 1s
+    validation:
+      disabled: false
+      manifests:
+        urls:
+        indexes:
+          platforms: all
+    catalog:
+      maxentries: 1000
+    tags:
+      maxtags: 1000
     "#);
 }
 
@@ -239,40 +284,6 @@ wharfinger: [full]
     config.yml:18:14: `log.level` must be one of `error`, `warn`, `info`, `debug`, not `verbose`
     config.yml:18:45: `log.accesslog.disabled` must be `true` or `false` without quotes, not `1`
     config.yml:19:13: `wharfinger` is a section with keys such as `durability`, not a list
-    ");
-}
-
-#[test]
-fn the_file_of_debian_says_which_keys_stand_in_the_way() {
-    insta::assert_snapshot!(faults("\
-version: 0.1
-log:
-  fields:
-    service: registry
-storage:
-  cache:
-    blobdescriptor: inmemory
-  filesystem:
-    rootdirectory: /var/lib/docker-registry
-  delete:
-    enabled: true
-http:
-  addr: :5000
-  headers:
-    X-Content-Type-Options: [nosniff]
-auth:
-  htpasswd:
-    realm: basic-realm
-    path: /etc/docker/registry
-health:
-  storagedriver:
-    enabled: true
-    interval: 10s
-    threshold: 3
-"), @"
-    config.yml:14:3: `http.headers` is not supported yet
-    config.yml:16:1: `auth` is not supported yet
-    config.yml:20:1: `health` is not supported yet
     ");
 }
 

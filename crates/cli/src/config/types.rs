@@ -1,9 +1,13 @@
 //! What the program is built from: plain values, valid by construction.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
 use wharfinger_runtime::Secret;
+use wharfinger_server::{Pages, Tls, Urls};
+use wharfinger_store::ManifestRules;
 
 use super::address::ListenAddress;
 
@@ -20,8 +24,12 @@ pub(crate) struct ServeConfig {
     pub(crate) durability: Durability,
     /// `wharfinger.verify`.
     pub(crate) verify: Verify,
-    /// `wharfinger.manifests.sparse`.
-    pub(crate) sparse_manifests: bool,
+    /// `validation`, and `wharfinger.manifests`.
+    pub(crate) manifest_rules: ManifestRules,
+    /// `catalog` and `tags`.
+    pub(crate) pages: Pages,
+    /// `wharfinger.catalog.rescan`.
+    pub(crate) catalog_rescan: Duration,
 }
 
 /// What is written to the log, and how.
@@ -89,11 +97,38 @@ pub(crate) struct CacheConfig {
 #[derive(Debug)]
 pub(crate) struct HttpConfig {
     /// Where to listen.
-    pub(crate) addr: ListenAddress,
+    pub(crate) listen: Listen,
+    /// What TLS needs, if it is wanted.
+    pub(crate) tls: Option<Tls>,
+    /// Whether HTTP/2 is offered over TLS.
+    pub(crate) http2: bool,
+    /// Whether HTTP/2 is spoken without TLS.
+    pub(crate) h2c: bool,
+    /// How URLs are made.
+    pub(crate) urls: Urls,
+    /// What every answer has besides its own headers.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// Where the secret comes from; `SecretSource::obtain` gets it.
     pub(crate) secret: SecretSource,
     /// How long requests may go on after SIGTERM; zero ends them at once.
     pub(crate) drain_timeout: Duration,
+}
+
+/// Where to listen.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Listen {
+    Tcp(ListenAddress),
+    /// The path of a socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => path.display().fmt(f),
+        }
+    }
 }
 
 /// Where the key that signs upload state comes from.

@@ -8,6 +8,7 @@ mod content;
 mod digests;
 mod failures;
 mod handover;
+mod http;
 mod kills;
 mod limits;
 mod setup;

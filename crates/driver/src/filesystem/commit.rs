@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 
 use bytes::Bytes;
-use rustix::fs::AtFlags;
+use rustix::fs::{AtFlags, Timespec, Timestamps, UTIME_NOW};
 use rustix::io::Errno;
 
 use crate::{Commit, Condition, DriverPath, Durability, Error, ErrorKind, Put, Result};
@@ -15,6 +15,16 @@ use super::tree::errno_at;
 use super::verified::{self, Place, Version};
 use super::write::{Whole, bytes_of, operations};
 use super::{Inner, NAME, Promised};
+
+/// Sets both times of a file to the clock's.
+const NOW: Timestamps = Timestamps {
+    last_access: NOW_BY_CLOCK,
+    last_modification: NOW_BY_CLOCK,
+};
+const NOW_BY_CLOCK: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: UTIME_NOW,
+};
 
 impl Inner {
     /// Moves the finished file to its destination and writes what follows.
@@ -34,7 +44,13 @@ impl Inner {
         {
             return Err(Error::new(ErrorKind::Invalid, NAME, destination));
         }
-        let stat = rustix::fs::fstat(file).map_err(|errno| errno_at(destination, errno))?;
+        let io = |errno| errno_at(destination, errno);
+        if commit.condition == Condition::Replace {
+            // By this time a replay tells a later value from what it has promised before, and a
+            // rename keeps it.
+            rustix::fs::futimens(file, &NOW).map_err(io)?;
+        }
+        let stat = rustix::fs::fstat(file).map_err(io)?;
         if u64::try_from(stat.st_size) != Ok(offset) {
             let why = "the file has another length than what was appended";
             return Err(Error::with_source(
@@ -62,9 +78,10 @@ impl Inner {
         if syncs {
             self.durable.sync_way_to(&self.tree, destination)?;
         }
-        self.put_all(&commit.then, promised.durability)?;
-        promised.keep();
-        Ok(())
+        if promised.promise.is_none() {
+            return self.put_all(&commit.then, promised.durability);
+        }
+        self.put_promised(promised, &[destination], &commit.then)
     }
 
     /// Promises a small value, with the writes that follow; a large one is synced as itself.

@@ -17,7 +17,7 @@ use moka::sync::Cache;
 use rustix::fs::Stat;
 use rustix::io::Errno;
 
-use crate::{DriverPath, EntryKind, Metadata};
+use crate::{DriverPath, Metadata};
 
 use super::tree::Tree;
 
@@ -29,7 +29,7 @@ pub(super) const MOST_KEPT_BYTES: u64 = 64 * 1024;
 const SETTLED: Duration = Duration::from_millis(20);
 
 /// 320: what an entry takes beside its path and its bytes.
-const ENTRY_BYTES: usize = 320;
+pub(super) const ENTRY_BYTES: usize = 320;
 
 /// The files that are kept.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl Hot {
         (there == Ok(kept.identity)).then_some(kept)
     }
 
-    /// Keeps what was read from a file, which had this identity before it was read, at `now`.
+    /// Keeps what was read of a file or directory, which had this identity before it was read, at `now`.
     pub(super) fn keep(
         &self,
         path: &DriverPath,
@@ -85,7 +85,7 @@ impl Hot {
         metadata: &Metadata,
         bytes: Option<&Bytes>,
     ) {
-        if metadata.kind == EntryKind::File && identity.is_settled(now) {
+        if identity.is_settled(now) {
             let kept = Kept {
                 identity,
                 metadata: metadata.clone(),
@@ -119,7 +119,7 @@ impl Identity {
     }
 
     /// Whether every write from now on gives the file another time.
-    fn is_settled(&self, now: SystemTime) -> bool {
+    pub(super) fn is_settled(&self, now: SystemTime) -> bool {
         let (seconds, nanoseconds) = self.modified.max(self.changed);
         let last = SystemTime::UNIX_EPOCH
             + Duration::new(u64::try_from(seconds).unwrap_or_default(), nanoseconds);
@@ -127,8 +127,9 @@ impl Identity {
     }
 }
 
+/// Looks at what lies at `path`, and opens nothing.
 #[cfg(target_os = "linux")]
-fn identity_at(tree: &Tree, path: &DriverPath) -> Result<Identity, Errno> {
+pub(super) fn identity_at(tree: &Tree, path: &DriverPath) -> Result<Identity, Errno> {
     use rustix::fs::{AtFlags, StatxFlags};
     // A network file system is asked, and not what it remembers.
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_FORCE_SYNC;
@@ -143,8 +144,9 @@ fn identity_at(tree: &Tree, path: &DriverPath) -> Result<Identity, Errno> {
     })
 }
 
+/// Looks at what lies at `path`, and opens nothing.
 #[cfg(not(target_os = "linux"))]
-fn identity_at(tree: &Tree, path: &DriverPath) -> Result<Identity, Errno> {
+pub(super) fn identity_at(tree: &Tree, path: &DriverPath) -> Result<Identity, Errno> {
     use rustix::fs::AtFlags;
     rustix::fs::statat(tree.root(), path.as_str(), AtFlags::SYMLINK_NOFOLLOW)
         .map(|there| Identity::of(&there))

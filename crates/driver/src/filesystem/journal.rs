@@ -13,7 +13,8 @@
 //!
 //! Each process has its own segments. Whoever starts finds those that nobody holds any more
 //! ([`replay`]): when only their writer died, everything that was answered is in the tree and has
-//! but to be synced; when the machine did, what is missing or torn is done again.
+//! but to be synced; when the machine did, what is missing or torn is done again. Who lives looks
+//! after those that die beside it ([`others`]).
 //!
 //! When the tree cannot be synced, nothing more is promised, and segments stay as *suspect*
 //! ([`suspects`]): what they promise may be missing even while the machine runs.
@@ -22,6 +23,7 @@
 
 mod dead;
 mod format;
+mod others;
 mod repair;
 mod replay;
 mod retire;
@@ -46,6 +48,7 @@ use super::{Inner, NAME};
 
 use format::Entry;
 pub(super) use format::Operation;
+pub(super) use others::look_after_others;
 pub(super) use replay::settle_the_dead;
 use segment::Segment;
 pub(super) use suspects::Suspects;
@@ -113,6 +116,14 @@ struct State {
     retiring: bool,
     /// How many segments this process has begun.
     segments: u64,
+}
+
+impl State {
+    /// Whether there is something to work off, and nobody does.
+    fn waits_for_retiring(&self) -> bool {
+        let winds_up = self.suspect && !self.wound_up;
+        !self.retiring && (winds_up || !self.full.is_empty())
+    }
 }
 
 /// Counts promises that still have to be done in the tree.
@@ -213,13 +224,7 @@ impl Journal {
             state = wait(&shared.changed, state);
         }
         shared.end_segment(&mut state);
-        if !state.retiring && !state.full.is_empty() {
-            // There are no more threads.
-            state.retiring = true;
-            drop(state);
-            shared.retire_all();
-            return;
-        }
+        state = shared.retire_here_if_nobody_does(state);
         while state.retiring {
             state = wait(&shared.changed, state);
         }
@@ -382,21 +387,34 @@ impl Shared {
             state.first_asked = waits.then(|| self.runtime.clock.monotonic());
             state.full.push_back((segment, undone));
         }
-        let winds_up = state.suspect && !state.wound_up;
-        if state.retiring || state.full.is_empty() && !winds_up {
+        if !state.waits_for_retiring() {
             return;
         }
         let shared = Arc::clone(self);
         let retiring = std::thread::Builder::new().name("journal".to_owned());
         match retiring.spawn(move || shared.retire_all()) {
             Ok(_) => state.retiring = true,
-            // Tried again with the next segment; until then these are kept.
+            // The clock's thread does it.
             Err(error) => tracing::error!(%error, "cannot start a thread to retire the journal"),
         }
     }
+
+    /// Works off what has ended when no thread could be started for it.
+    fn retire_here_if_nobody_does<'a>(
+        self: &'a Arc<Self>,
+        mut state: MutexGuard<'a, State>,
+    ) -> MutexGuard<'a, State> {
+        if !state.waits_for_retiring() {
+            return state;
+        }
+        state.retiring = true;
+        drop(state);
+        self.retire_all();
+        lock(&self.state)
+    }
 }
 
-/// Ends a segment in time that nothing is added to any more.
+/// Ends a segment in time that nothing is added to any more, and works off what nobody else does.
 fn retire_when_old(shared: &Arc<Shared>) -> Result<()> {
     let (weak, directory) = (Arc::downgrade(shared), shared.directory.clone());
     let clock = std::thread::Builder::new()
@@ -410,6 +428,7 @@ fn retire_when_old(shared: &Arc<Shared>) -> Result<()> {
                 if !state.leading && shared.is_old(&state) {
                     shared.end_segment(&mut state);
                 }
+                drop(shared.retire_here_if_nobody_does(state));
             }
         });
     clock

@@ -37,8 +37,9 @@ impl Inner {
             }
             Err(error) => return Err(error),
         }
+        // Also where nothing is synced: no power cut is needed to have suspect promises replayed.
         match &self.suspects {
-            Some(suspects) if self.syncs(durability) => suspects.note_deleted(path),
+            Some(suspects) if durability != Durability::Scratch => suspects.note_deleted(path),
             _ => Ok(()),
         }
     }

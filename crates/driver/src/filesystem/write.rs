@@ -13,7 +13,7 @@ use crate::{Condition, DriverPath, Durability, Error, ErrorKind, Put, Result};
 use super::journal::Operation;
 use super::tree::errno_at;
 use super::verified::{self, Place, Version};
-use super::{Inner, NAME};
+use super::{Inner, NAME, Promised};
 
 /// How a file is written as a whole.
 #[derive(Debug, Clone, Copy)]
@@ -40,11 +40,42 @@ impl Inner {
         let promised = self.promise(&first.path, durability, bytes, || {
             operations(writes).collect()
         })?;
-        for write in writes {
-            self.put_now(write, promised.durability)?;
+        self.put_promised(promised, &[], writes)
+    }
+
+    /// Writes each value in order, as it was promised; `done` was promised with them.
+    pub(super) fn put_promised(
+        &self,
+        promised: Promised<'_>,
+        done: &[&DriverPath],
+        writes: &[Put],
+    ) -> Result<()> {
+        for (at, write) in writes.iter().enumerate() {
+            if let Err(error) = self.put_now(write, promised.durability) {
+                let before = writes[..at].iter().map(|write| &write.path);
+                self.take_back(promised, done.iter().copied().chain(before));
+                return Err(error);
+            }
         }
         promised.keep();
         Ok(())
+    }
+
+    /// Takes back a promise of which only `done` could be done. It has perhaps replaced what was
+    /// durable, so it has to become durable without the promise.
+    fn take_back<'a>(
+        &self,
+        promised: Promised<'_>,
+        done: impl IntoIterator<Item = &'a DriverPath>,
+    ) {
+        if promised.promise.is_none() {
+            return;
+        }
+        if let Err(error) = done.into_iter().try_for_each(|path| self.settle(path)) {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "a promise that was done in part is left to a replay");
+            promised.keep();
+        }
     }
 
     /// Returns which of the writes finds something where nothing may be, before any is promised.

@@ -24,6 +24,7 @@ fn any_route() -> impl Strategy<Value = Route> {
         any_name().prop_map(|name| Route::Uploads { name }),
         (any_name(), any_upload_id()).prop_map(|(name, id)| Route::Upload { name, id }),
         (any_name(), any_digest()).prop_map(|(name, digest)| Route::Referrers { name, digest }),
+        proptest::option::of(any_name()).prop_map(|name| Route::Extensions { name }),
     ]
 }
 
@@ -71,6 +72,11 @@ fn every_route() {
                 name: name(),
                 digest: hello(),
             },
+        ),
+        ("/v2/_oci/ext/discover", Route::Extensions { name: None }),
+        (
+            "/v2/a/b/_oci/ext/discover",
+            Route::Extensions { name: Some(name()) },
         ),
     ] {
         assert_eq!(Route::parse(path), Ok(route.clone()), "{path}");
@@ -134,7 +140,9 @@ fn what_is_no_route_is_not_found() {
         "/v2/blobs/uploads/",
         "/v2/blobs/uploads/x",
         "/v2/a/x/y",
-        "/v2/_oci/ext/discover",
+        "/v2/_oci/ext/discover/",
+        "/v2/_oci/ext",
+        "/v2/a/b_oci/ext/discover",
     ] {
         assert_eq!(Route::parse(path), Err(RouteError::NotFound), "{path}");
     }

@@ -4,15 +4,15 @@ use http::StatusCode;
 use serde::Serialize;
 use wharfinger_auth::Granted;
 use wharfinger_auth::action::ListRepositories;
-use wharfinger_oci::{RepositoryName, Route};
+use wharfinger_oci::{Query, RepositoryName, Route};
 
 use crate::app::Call;
 use crate::error::Failure;
-use crate::page::{PageRequest, with_next};
+use crate::page::{PageRequest, TooMany, after, with_next};
 use crate::response::{Reply, Response};
 
-/// 1,000 repositories are a page, and no page is larger, as in Distribution.
-const MAX_PAGE: usize = 1000;
+/// 100 repositories are a page for a client that names no number, as in Distribution.
+const DEFAULT_PAGE: usize = 100;
 
 /// Lists a page of repositories.
 pub(crate) async fn list(
@@ -23,8 +23,9 @@ pub(crate) async fn list(
     struct Wire<'a> {
         repositories: &'a [RepositoryName],
     }
-    let page = PageRequest::parse(call.request.query(), MAX_PAGE)?;
-    let limit = page.limit.unwrap_or(MAX_PAGE);
+    let max = call.app.pages.most_repositories;
+    let page = PageRequest::parse(call.request.query(), max, TooMany::Refused)?;
+    let limit = page.limit.unwrap_or(DEFAULT_PAGE.min(max));
     let found = call.app.store.catalog(page.last.as_deref(), limit).await?;
     let json = serde_json::to_vec(&Wire {
         repositories: &found.names,
@@ -32,7 +33,8 @@ pub(crate) async fn list(
     .expect("names always serialize");
     let mut reply = Reply::new(StatusCode::OK).json(json);
     if let Some(last) = found.names.last().filter(|_| found.more) {
-        reply = with_next(reply, &Route::Catalog, last.as_str(), limit);
+        let next = after(Query::new(), last.as_str(), limit);
+        reply = with_next(call, reply, &Route::Catalog, &next);
     }
     Ok(reply.done())
 }

@@ -1,10 +1,11 @@
 //! Manifests: read, stored and removed.
 
 use http::header::{CONTENT_TYPE, LOCATION};
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use wharfinger_auth::Granted;
 use wharfinger_auth::action::{DeleteManifest, PullManifest, PushManifest};
 use wharfinger_oci::{MAX_MANIFEST_BYTES, Manifest, ManifestError, Route};
+use wharfinger_store::RemovedManifest;
 
 use crate::app::Call;
 use crate::body::{RequestBody, WholeBody};
@@ -13,6 +14,12 @@ use crate::error::Failure;
 use crate::event::{EventAction, Target};
 use crate::handlers::may_delete;
 use crate::response::{Body, Reply, Response};
+
+/// Tells the client of a push that the manifest is listed under its subject.
+const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+
+/// Tells a tag that came with a push by digest.
+const TAG: HeaderName = HeaderName::from_static("oci-tag");
 
 /// Sends a manifest, or only its headers. It has the type of its bytes, whatever `Accept` says:
 /// what was pushed is never converted.
@@ -66,27 +73,42 @@ pub(crate) async fn push(
         } = body;
         let content_type = owned.request.text(&CONTENT_TYPE);
         let manifest = Manifest::parse(bytes, content_type)?;
-        let PushManifest { name, reference } = granted.action();
+        let PushManifest {
+            name,
+            reference,
+            tags,
+        } = granted.action();
         let digest = owned
             .repository(name)
-            .put_manifest(reference, &manifest)
+            .put_manifest_under(reference, tags, &manifest)
             .await?;
-        let tag = reference.as_tag();
-        let target = Target::Manifest {
-            digest,
-            tag,
-            manifest: Some(&manifest),
+        let told = |tag| {
+            let manifest = Some(&manifest);
+            let target = Target::Manifest {
+                digest,
+                tag,
+                manifest,
+            };
+            owned.emit(EventAction::Push, granted.principal(), name, target);
         };
-        owned.emit(EventAction::Push, granted.principal(), name, target);
+        if tags.is_empty() {
+            told(reference.as_tag());
+        }
+        tags.iter().for_each(|tag| told(Some(tag)));
         let route = Route::Manifest {
             name: name.clone(),
             reference: digest.into(),
         };
-        let location = owned.request.location(&route, None);
-        Ok(Reply::new(StatusCode::CREATED)
+        let location = owned.location(&route, None);
+        let mut reply = Reply::new(StatusCode::CREATED)
             .header(LOCATION, location)
-            .digest(&digest)
-            .done())
+            .digest(&digest);
+        if let Some(subject) = manifest.subject() {
+            // The client then keeps no list of its own under a tag.
+            reply = reply.text(SUBJECT, subject.digest);
+        }
+        let reply = tags.iter().fold(reply, |reply, tag| reply.also(TAG, tag));
+        Ok(reply.done())
     })
     .await
 }
@@ -101,21 +123,20 @@ pub(crate) async fn delete(
     call.to_the_end(async move {
         let DeleteManifest { name, digest } = granted.action();
         let (digest, actor) = (*digest, granted.principal());
-        let tags = owned.repository(name).delete_manifest(&digest).await?;
-        let target = Target::Manifest {
-            digest,
-            tag: None,
-            manifest: None,
-        };
-        owned.emit(EventAction::Delete, actor, name, target);
-        for tag in &tags {
-            owned.emit(
-                EventAction::Delete,
-                actor,
-                name,
-                Target::Tag { tag, digest },
-            );
+        let RemovedManifest { tags, outcome } =
+            owned.repository(name).delete_manifest(&digest).await;
+        let told = |target| owned.emit(EventAction::Delete, actor, name, target);
+        if outcome.is_ok() {
+            told(Target::Manifest {
+                digest,
+                tag: None,
+                manifest: None,
+            });
         }
+        // These are gone also if the rest failed.
+        tags.iter()
+            .for_each(|tag| told(Target::Tag { tag, digest }));
+        outcome?;
         Ok(Reply::new(StatusCode::ACCEPTED).done())
     })
     .await

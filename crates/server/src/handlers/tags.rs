@@ -6,18 +6,15 @@ use http::StatusCode;
 use serde::Serialize;
 use wharfinger_auth::Granted;
 use wharfinger_auth::action::{DeleteTag, ListTags};
-use wharfinger_oci::{RepositoryName, Route, Tag};
+use wharfinger_oci::{Query, RepositoryName, Route, Tag};
 use wharfinger_store::{self as store, Repository, TagPage};
 
 use crate::app::Call;
 use crate::error::Failure;
 use crate::event::{EventAction, Target};
 use crate::handlers::may_delete;
-use crate::page::{PageRequest, with_next};
+use crate::page::{PageRequest, TooMany, after, with_next};
 use crate::response::{Body, Reply, Response};
-
-/// 10,000: largest page that a client may ask for; a megabyte of tags.
-const MAX_PAGE: usize = 10_000;
 
 /// 1,000 tags are held at once where the client wants all of them.
 const STREAM_PAGE: usize = 1000;
@@ -25,7 +22,8 @@ const STREAM_PAGE: usize = 1000;
 /// Lists tags: a page, or all of them if the client names no number.
 pub(crate) async fn list(call: &Call, granted: Granted<ListTags>) -> Result<Response, Failure> {
     let ListTags { name } = granted.into_action();
-    let PageRequest { limit, last } = PageRequest::parse(call.request.query(), MAX_PAGE)?;
+    let (query, max) = (call.request.query(), call.app.pages.most_tags);
+    let PageRequest { limit, last } = PageRequest::parse(query, max, TooMany::Fewer)?;
     let repository = call.repository(&name);
     let first = repository
         .tags(last.as_deref(), limit.unwrap_or(STREAM_PAGE))
@@ -37,8 +35,9 @@ pub(crate) async fn list(call: &Call, granted: Granted<ListTags>) -> Result<Resp
     match limit {
         Some(limit) => {
             let reply = reply.json(whole(&name, &first.tags));
-            let last = last.as_str();
-            Ok(with_next(reply, &Route::Tags { name: name.clone() }, last, limit).done())
+            let next = after(Query::new(), last.as_str(), limit);
+            let route = Route::Tags { name: name.clone() };
+            Ok(with_next(call, reply, &route, &next).done())
         }
         None => Ok(reply.json_stream(all(repository, &first)).done()),
     }

@@ -1,7 +1,7 @@
 //! Uploads: how blobs come in.
 //!
 //! ```text
-//! POST                      202  a session; PATCH and PUT follow
+//! POST ?digest-algorithm=    202  a session; PATCH and PUT follow
 //! POST ?digest=             201  the whole blob in one request
 //! POST ?mount=&from=        201  nothing to send, or 202 as without
 //! PATCH ?_state=            202  further bytes
@@ -29,7 +29,7 @@ use http::header::LOCATION;
 use jiff::Timestamp;
 use tracing::Span;
 use tracing::field::Empty;
-use wharfinger_oci::{Digest, Query, RepositoryName, Route, UploadId, code};
+use wharfinger_oci::{Algorithm, Digest, Query, RepositoryName, Route, UploadId, code};
 
 use crate::app::Call;
 use crate::error::Failure;
@@ -38,6 +38,10 @@ use crate::upload_token::UploadState;
 
 /// The key of the token in a query.
 const STATE: &str = "_state";
+
+/// The key of the algorithm that the digest will be of. Until the first bytes have come, and with
+/// them a hasher, it stands in the location: the token has only what Distribution knows.
+const ALGORITHM: &str = "digest-algorithm";
 
 /// The span of an upload: every line about it says which one it is, and once that is known under
 /// which digest it shall be found.
@@ -58,6 +62,7 @@ fn session_reply(
     (name, id): (&RepositoryName, &UploadId),
     offset: u64,
     started_at: Timestamp,
+    announced: Option<Algorithm>,
 ) -> Reply {
     let token = call
         .app
@@ -67,9 +72,11 @@ fn session_reply(
         name: name.clone(),
         id: id.clone(),
     };
-    let location = call
-        .request
-        .location(&route, Some(Query::new().with(STATE, token)));
+    let mut query = Query::new().with(STATE, token);
+    if let Some(algorithm) = announced.filter(|_| offset == 0) {
+        query = query.with(ALGORITHM, algorithm.as_str());
+    }
+    let location = call.location(&route, Some(query));
     Reply::new(status)
         .header(LOCATION, location)
         .upload(id, offset)
@@ -105,13 +112,20 @@ fn given_digest(call: &Call) -> Result<Digest, Failure> {
     }
 }
 
+/// Reads of which algorithm the digest will be, if the client says so.
+fn announced_algorithm(call: &Call) -> Result<Option<Algorithm>, Failure> {
+    let algorithm = call.request.query().get(ALGORITHM);
+    let algorithm = algorithm.filter(|algorithm| !algorithm.is_empty());
+    Ok(algorithm.map(str::parse).transpose()?)
+}
+
 /// Answers that a blob is there.
 fn created(call: &Call, name: &RepositoryName, digest: &Digest) -> Response {
     let route = Route::Blob {
         name: name.clone(),
         digest: *digest,
     };
-    let location = call.request.location(&route, None);
+    let location = call.location(&route, None);
     Reply::new(StatusCode::CREATED)
         .header(LOCATION, location)
         .digest(digest)

@@ -11,7 +11,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 /// 1 s: several round trips, after which the client has seen the answer or will not.
@@ -23,17 +22,17 @@ const MAX_DROPPED_BYTES: usize = 1024 * 1024;
 /// 4 KiB at a time are dropped, on the stack.
 const SCRATCH_BYTES: usize = 4 * 1024;
 
-/// A TCP connection that lingers when it is shut down.
+/// A connection that lingers when it is shut down.
 #[derive(Debug)]
-pub(super) struct Lingering {
-    stream: TcpStream,
+pub(super) struct Lingering<S> {
+    stream: S,
     /// Until when to read what still comes, once our direction is closed.
     until: Option<Pin<Box<Sleep>>>,
     dropped_bytes: usize,
 }
 
-impl Lingering {
-    pub(super) fn new(stream: TcpStream) -> Self {
+impl<S> Lingering<S> {
+    pub(super) fn new(stream: S) -> Self {
         Self {
             stream,
             until: None,
@@ -42,7 +41,7 @@ impl Lingering {
     }
 }
 
-impl AsyncRead for Lingering {
+impl<S: AsyncRead + Unpin> AsyncRead for Lingering<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -52,7 +51,7 @@ impl AsyncRead for Lingering {
     }
 }
 
-impl AsyncWrite for Lingering {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

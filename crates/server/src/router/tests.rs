@@ -24,6 +24,12 @@ fn table() -> Vec<(String, Vec<(&'static str, &'static str)>)> {
         ("/v2/".to_owned(), read("Ping")),
         ("/v2/_catalog".to_owned(), read("ListRepositories")),
         ("/v2/a/b/tags/list".to_owned(), read("ListTags")),
+        (format!("/v2/a/b/referrers/{digest}"), read("ListReferrers")),
+        ("/v2/_oci/ext/discover".to_owned(), read("ListExtensions")),
+        (
+            "/v2/a/b/_oci/ext/discover".to_owned(),
+            read("ListRepositoryExtensions"),
+        ),
         (
             "/v2/a/b/manifests/latest".to_owned(),
             and(
@@ -99,13 +105,13 @@ fn other_paths_are_not_there_and_bad_parts_are_named() {
     let short = "sha256:".to_owned() + &"0".repeat(63);
     let long = format!("/v2/{}/tags/list", "a".repeat(256));
     let short_blob = format!("/v2/a/blobs/{short}");
-    let referrers = format!("/v2/a/referrers/{}", digest());
     for (path, status, code) in [
         ("/v1/", 404, "NAME_UNKNOWN"),
         ("/v2/a", 404, "NAME_UNKNOWN"),
         ("/v2/a/tags", 404, "NAME_UNKNOWN"),
         ("/debug/health", 404, "NAME_UNKNOWN"),
-        (&referrers, 404, "NAME_UNKNOWN"),
+        ("/v2/a/referrers/sha256:0", 400, "DIGEST_INVALID"),
+        ("/v2/_uploads/_oci/ext/discover", 400, "NAME_INVALID"),
         ("/v2/A/tags/list", 400, "NAME_INVALID"),
         ("/v2/a//b/tags/list", 400, "NAME_INVALID"),
         ("/v2/a/../b/tags/list", 400, "NAME_INVALID"),
@@ -158,12 +164,19 @@ fn a_mount_is_read_from_the_query() {
         Err(failure) => Err((failure.status().as_u16(), failure.code().id)),
     };
     let digest = digest();
-    let mount = Mount {
+    let mount = |from: Option<&str>| Mount {
         digest,
-        from: "b/c".parse().unwrap(),
+        from: from.map(|from| from.parse().unwrap()),
     };
-    assert_eq!(start(&format!("mount={digest}&from=b/c")), Ok(Some(mount)));
-    assert_eq!(start(&format!("mount={digest}")), Ok(None));
+    assert_eq!(
+        start(&format!("mount={digest}&from=b/c")),
+        Ok(Some(mount(Some("b/c"))))
+    );
+    assert_eq!(start(&format!("mount={digest}")), Ok(Some(mount(None))));
+    assert_eq!(
+        start(&format!("mount={digest}&from=")),
+        Ok(Some(mount(None)))
+    );
     assert_eq!(start("from=b/c"), Ok(None));
     assert_eq!(start("mount=&from=b/c"), Ok(None));
     assert_eq!(
@@ -175,4 +188,39 @@ fn a_mount_is_read_from_the_query() {
         start(&format!("mount={digest}&from=../b")),
         Err((400, "NAME_INVALID"))
     );
+}
+
+#[test]
+fn tags_go_with_a_push_by_digest_and_each_counts_once() {
+    let push = |reference: &str, query: &str| {
+        let path = format!("/v2/a/manifests/{reference}");
+        match ask("PUT", &path, query) {
+            Ok(Action::PushManifest(push)) => {
+                let tags = push.tags.iter().map(|tag| tag.as_str().to_owned());
+                Ok(tags.collect::<Vec<_>>())
+            }
+            Ok(other) => panic!("{other:?}"),
+            Err(failure) => Err((failure.status().as_u16(), failure.code().id)),
+        }
+    };
+    let digest = digest().to_string();
+    let names = |count: usize| (0..count).map(|n| format!("t{n}")).collect::<Vec<_>>();
+    let query = |tags: &[String]| {
+        let pairs: Vec<_> = tags.iter().map(|tag| format!("tag={tag}")).collect();
+        pairs.join("&")
+    };
+    assert_eq!(push(&digest, ""), Ok(vec![]));
+    assert_eq!(
+        push(&digest, "tag=b&tag=a&tag=b"),
+        Ok(vec!["b".into(), "a".into()])
+    );
+    assert_eq!(push(&digest, &query(&names(64))), Ok(names(64)));
+    assert_eq!(
+        push(&digest, &query(&names(65))),
+        Err((414, "NAME_INVALID"))
+    );
+    assert_eq!(push(&digest, "tag=a&tag=.b"), Err((400, "TAG_INVALID")));
+    assert_eq!(push(&digest, "tag="), Err((400, "TAG_INVALID")));
+    // To a push by tag the pairs mean nothing.
+    assert_eq!(push("v1", "tag=.b"), Ok(vec![]));
 }

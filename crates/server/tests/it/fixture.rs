@@ -62,7 +62,21 @@ impl Fixture {
     /// Starts a server that allows deletes, unless `configure` says otherwise.
     pub(crate) fn with(
         driver: Arc<dyn Driver>,
+        sinks: Vec<Arc<dyn EventSink>>,
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
+        Self::start_with(driver, sinks, Gate::new(Arc::new(Open)), configure)
+    }
+
+    /// Starts a server in memory that asks `gate`.
+    pub(crate) fn with_gate(gate: Gate) -> Self {
+        Self::start_with(Arc::new(Memory::new()), Vec::new(), gate, |_| {})
+    }
+
+    fn start_with(
+        driver: Arc<dyn Driver>,
         mut sinks: Vec<Arc<dyn EventSink>>,
+        gate: Gate,
         configure: impl FnOnce(&mut Config),
     ) -> Self {
         let tokio = tokio::runtime::Builder::new_multi_thread()
@@ -82,7 +96,6 @@ impl Fixture {
         let store = Store::new(Arc::clone(&driver), None, runtime.clone(), options);
         let events = Arc::new(Recorder::default());
         sinks.push(Arc::clone(&events) as Arc<dyn EventSink>);
-        let gate = Gate::new(Arc::new(Open));
         let parts = Parts {
             store,
             gate,

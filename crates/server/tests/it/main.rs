@@ -8,12 +8,16 @@ mod deletes;
 mod events;
 mod failures;
 mod fixture;
+mod frames;
+mod http2;
+mod http2_attacks;
 mod lists;
 mod logs;
 mod manifests;
 mod mounts;
 mod sessions;
 mod single_posts;
+mod tls;
 
 /// Defines tests that hold over every driver.
 #[macro_export]

@@ -6,6 +6,7 @@ use wharfinger_oci::{Digest, Hasher};
 use crate::blobs::Soundness;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout;
+use crate::links::LinkSet;
 
 use super::IngestContext;
 use super::marker::Reading;
@@ -81,12 +82,11 @@ impl IngestWriter {
             return Err(refused);
         }
         progress.mark(&context, &core).await;
-        let mut then = vec![links.link(&expected.digest)];
-        then.extend(writes);
+        let links = links.with(writes);
         let placed = match &mut core.ingest {
-            Some(ingest) => place(&context, &mut **ingest, &expected.digest, then).await,
+            Some(ingest) => place(&context, &mut **ingest, &expected.digest, &links).await,
             // The bytes were moved by an attempt that was cut short.
-            None => link_moved(&context, &expected.digest, &then).await,
+            None => link_moved(&context, &expected.digest, &links).await,
         };
         if let Err(error) = placed {
             if let Err(error) = progress.go_back(&context, *core, error.is_unsynced()).await {
@@ -217,12 +217,12 @@ impl Progress {
     }
 }
 
-/// Moves the bytes of `ingest` to where `digest` lies, unless they are there already, and writes `then`.
+/// Moves the bytes of `ingest` to where `digest` lies, unless they are there already, and links them.
 async fn place(
     context: &IngestContext,
     ingest: &mut dyn Ingest,
     digest: &Digest,
-    then: Vec<Put>,
+    links: &LinkSet,
 ) -> Result<()> {
     let destination = layout::blob_data(digest);
     let storage = |error| Error::storage(format!("blob {digest}"), error);
@@ -231,7 +231,7 @@ async fn place(
             Soundness::Absent => Condition::IfAbsent,
             Soundness::Damaged => Condition::Replace,
             Soundness::Sound => {
-                link_settled(context, digest, &then).await?;
+                link_settled(context, digest, links).await?;
                 // The bytes are there twice now; these are not needed.
                 if let Err(error) = ingest.abort().await {
                     tracing::debug!(%digest, %error, "could not remove bytes that were there already");
@@ -243,7 +243,7 @@ async fn place(
             destination: destination.clone(),
             condition,
             verified: true,
-            then: then.clone(),
+            then: links.link_first(digest),
         };
         match ingest.commit(commit).await {
             Err(error)
@@ -257,9 +257,9 @@ async fn place(
 }
 
 /// Links bytes that an earlier attempt has moved; whether they are there is looked at again.
-async fn link_moved(context: &IngestContext, digest: &Digest, then: &[Put]) -> Result<()> {
+async fn link_moved(context: &IngestContext, digest: &Digest, links: &LinkSet) -> Result<()> {
     match context.blobs.examine(digest).await? {
-        Soundness::Sound => link_settled(context, digest, then).await,
+        Soundness::Sound => link_settled(context, digest, links).await,
         // Whoever has moved them has not committed this digest, or they have gone again.
         Soundness::Absent | Soundness::Damaged => Err(Error::new(
             ErrorKind::UploadUnknown,
@@ -268,8 +268,8 @@ async fn link_moved(context: &IngestContext, digest: &Digest, then: &[Put]) -> R
     }
 }
 
-/// Writes links to bytes that somebody else has put in their place, once these are durable.
-async fn link_settled(context: &IngestContext, digest: &Digest, then: &[Put]) -> Result<()> {
+/// Links bytes that somebody else has put in their place, once these are durable.
+async fn link_settled(context: &IngestContext, digest: &Digest, links: &LinkSet) -> Result<()> {
     let storage = |error| Error::storage(format!("blob {digest}"), error);
     context
         .driver
@@ -278,7 +278,7 @@ async fn link_settled(context: &IngestContext, digest: &Digest, then: &[Put]) ->
         .map_err(storage)?;
     context
         .driver
-        .put(then, Durability::Durable)
+        .put(&links.link_further(digest).await, Durability::Durable)
         .await
         .map_err(storage)
 }

@@ -36,7 +36,7 @@ pub struct TenantIngest {
     pub reference: String,
     /// How many bytes have arrived.
     pub offset: u64,
-    /// How many there will be, as the first one said who knew; 0 when nobody did.
+    /// How many there will be, as whoever began it said; 0 when they did not know.
     pub total_bytes: u64,
     /// When it was begun.
     pub started_at: SystemTime,
@@ -179,9 +179,6 @@ impl Tenant {
                     {
                         writer.truncate(0).await?;
                         ingest = self.begin_ingest(reference, total_bytes).await?;
-                    } else if ingest.total_bytes == 0 && total_bytes > 0 {
-                        ingest.total_bytes = total_bytes;
-                        self.save_ingest(&ingest).await?;
                     }
                     ingest.offset = writer.offset();
                     return Ok((writer, ingest));

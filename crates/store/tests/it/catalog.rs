@@ -23,7 +23,7 @@ async fn pages(subject: &Subject, limit: usize) -> Vec<RepositoryName> {
             .await
             .unwrap();
         assert!(page.names.len() <= limit);
-        all.extend(page.names);
+        all.extend(page.names.clone());
         if !page.more {
             return all;
         }

@@ -8,5 +8,7 @@ mod crashes;
 mod handover;
 mod ingests;
 mod manifests;
+mod referrers;
 mod subject;
+mod tagging;
 mod tenants;

@@ -1,9 +1,10 @@
 //! Manifests and tags.
 
 use std::fs;
+use std::time::Duration;
 
-use wharfinger_oci::{Digest, Manifest, Reference, Tag};
-use wharfinger_store::{ErrorKind, Repository};
+use wharfinger_oci::{Digest, Manifest, Reference, RepositoryName, Tag};
+use wharfinger_store::{ErrorKind, RemovedManifest, Repository};
 
 use crate::subject::{Subject, name, push, sample, sha256};
 
@@ -42,7 +43,7 @@ fn tag(text: &str) -> Tag {
 }
 
 async fn tags(repository: &Repository) -> Vec<Tag> {
-    repository.tags(None, 100).await.unwrap().tags
+    repository.tags(None, 100).await.unwrap().tags.clone()
 }
 
 #[tokio::test]
@@ -119,6 +120,12 @@ async fn everything_that_is_missing_is_named() {
     }
 }
 
+/// The tags that went with a manifest.
+fn removed(removed: RemovedManifest) -> Vec<Tag> {
+    removed.outcome.unwrap();
+    removed.tags
+}
+
 #[tokio::test]
 async fn deleting_a_manifest_takes_its_tags_and_no_others() {
     for subject in Subject::all() {
@@ -129,7 +136,7 @@ async fn deleting_a_manifest_takes_its_tags_and_no_others() {
         push_image(&repository, 1, "moved").await;
         push_image(&repository, 2, "moved").await;
         assert_eq!(
-            repository.delete_manifest(&first).await.unwrap(),
+            removed(repository.delete_manifest(&first).await),
             [tag("stable"), tag("v1")]
         );
         assert_eq!(
@@ -145,7 +152,12 @@ async fn deleting_a_manifest_takes_its_tags_and_no_others() {
                 .is_err()
         );
         assert_eq!(
-            *repository.delete_manifest(&first).await.unwrap_err().kind(),
+            *repository
+                .delete_manifest(&first)
+                .await
+                .outcome
+                .unwrap_err()
+                .kind(),
             ErrorKind::ManifestUnknown
         );
         assert_eq!(repository.delete_tag(&tag("moved")).await.unwrap(), second);
@@ -181,7 +193,7 @@ async fn tags_come_in_byte_order_in_pages() {
                 let after = all.last().map(|tag| tag.as_str().to_owned());
                 let page = repository.tags(after.as_deref(), limit).await.unwrap();
                 assert!(page.tags.len() <= limit);
-                all.extend(page.tags);
+                all.extend(page.tags.clone());
                 if !page.more {
                     break;
                 }
@@ -233,6 +245,50 @@ async fn a_foreign_tag_is_seen_at_once_and_only_when_it_is_whole() {
             .await
             .is_err()
     );
+}
+
+#[tokio::test]
+async fn a_list_of_tags_is_exact_whoever_adds_and_removes_them() {
+    let subject = Subject::filesystem();
+    let repository = subject.repository();
+    let digest = push_image(&repository, 1, "v1").await;
+    let all = subject.path("repositories/library/test/_manifests/tags");
+    for round in 0..3 {
+        // So that what was listed before may be kept.
+        tokio::time::sleep(Duration::from_millis(25)).await;
+        assert_eq!(tags(&repository).await, [tag("v1")]);
+        fs::create_dir_all(all.join("v2/current")).unwrap();
+        assert_eq!(tags(&repository).await, [tag("v1")], "round {round}");
+        tokio::time::sleep(Duration::from_millis(25)).await;
+        assert_eq!(tags(&repository).await, [tag("v1")], "round {round}");
+        // The directory of all tags does not show this.
+        fs::write(all.join("v2/current/link"), digest.to_string()).unwrap();
+        assert_eq!(tags(&repository).await, [tag("v1"), tag("v2")]);
+        tokio::time::sleep(Duration::from_millis(25)).await;
+        assert_eq!(tags(&repository).await, [tag("v1"), tag("v2")]);
+        fs::remove_dir_all(all.join("v2")).unwrap();
+        assert_eq!(tags(&repository).await, [tag("v1")], "round {round}");
+    }
+    push_image(&repository, 2, "v0").await;
+    assert_eq!(tags(&repository).await, [tag("v0"), tag("v1")]);
+    repository.delete_tag(&tag("v1")).await.unwrap();
+    assert_eq!(tags(&repository).await, [tag("v0")]);
+}
+
+#[tokio::test]
+async fn a_repository_is_listed_as_soon_as_it_has_a_manifest() {
+    for subject in Subject::all() {
+        let mut expected = Vec::new();
+        for number in 0..4 {
+            let listed = subject.store.catalog(None, 10).await.unwrap();
+            assert_eq!(listed.names, expected, "{}", subject.name);
+            let name: RepositoryName = format!("made/{number}").parse().unwrap();
+            push_image(&subject.store.repository(&name), number, "v1").await;
+            expected.push(name);
+            let listed = subject.store.catalog(None, 10).await.unwrap();
+            assert_eq!(listed.names, expected, "{}", subject.name);
+        }
+    }
 }
 
 #[tokio::test]

@@ -39,8 +39,8 @@ fn a_variable_lies_over_the_file() {
         ("HOME", "/root"),
     ]);
     let settings = loaded.settings;
-    assert_eq!(settings.http.addr.to_string(), "127.0.0.1:7");
-    assert!(settings.sparse_manifests);
+    assert_eq!(settings.http.listen.to_string(), "127.0.0.1:7");
+    assert!(settings.manifest_rules.sparse);
     let root = "/elsewhere".into();
     assert_eq!(
         settings.storage.driver,
@@ -93,7 +93,7 @@ fn an_empty_value_takes_a_key_away() {
         loaded.settings.http.secret,
         SecretSource::PerProcess
     ));
-    assert_eq!(loaded.settings.http.addr.to_string(), "127.0.0.1:5000");
+    assert_eq!(loaded.settings.http.listen.to_string(), "127.0.0.1:5000");
     assert!(faults(&[("REGISTRY_STORAGE", "")]).contains("no storage driver"));
 }
 
@@ -120,7 +120,7 @@ fn what_kubernetes_sets_is_only_a_warning() {
         ("REGISTRY_VERSION", "2.8.3"),
         ("REGISTRY_", "x"),
     ]);
-    assert_eq!(loaded.settings.http.addr.to_string(), ":5000");
+    assert_eq!(loaded.settings.http.listen.to_string(), ":5000");
     insta::assert_snapshot!(loaded.warnings.join("\n"), @"
     the variable `REGISTRY_` stands for no key and is ignored
     the variable `REGISTRY_HTTP_ADDR_FOO` stands for no key and is ignored; did you mean REGISTRY_HTTP_ADDR?
@@ -141,8 +141,7 @@ fn keys_that_are_not_built_are_refused_as_in_the_file() {
         ("REGISTRY_AUTH", "htpasswd"),
         ("REGISTRY_AUTH_HTPASSWD_PATH", "/x"),
         ("REGISTRY_STORAGE_S3_BUCKET", "b"),
-        ("REGISTRY_HTTP_TLS_CERTIFICATE", "/x"),
-        ("REGISTRY_HTTP_HEADERS_X-A", "[b]"),
+        ("REGISTRY_HTTP_TLS_LETSENCRYPT_HOSTS", "[a]"),
         ("REGISTRY_HEALTH_FILECHECKERS", "[]"),
         ("REGISTRY_NOTIFICATIONS_EVENTCONFIG_INCLUDEREFERENCES", "true"),
         ("REGISTRY_COMPATIBILITY_SCHEMA1_ENABLED", "true"),
@@ -151,8 +150,7 @@ fn keys_that_are_not_built_are_refused_as_in_the_file() {
     REGISTRY_AUTH_HTPASSWD_PATH: `auth` is not supported yet
     REGISTRY_COMPATIBILITY_SCHEMA1_ENABLED: `compatibility` is not supported; Distribution 3 dropped it
     REGISTRY_HEALTH_FILECHECKERS: `health` is not supported yet
-    REGISTRY_HTTP_HEADERS_X-A: `http.headers` is not supported yet
-    REGISTRY_HTTP_TLS_CERTIFICATE: `http.tls` is not supported yet
+    REGISTRY_HTTP_TLS_LETSENCRYPT_HOSTS: `http.tls.letsencrypt` is not supported yet
     REGISTRY_NOTIFICATIONS_EVENTCONFIG_INCLUDEREFERENCES: `notifications` is not supported yet
     REGISTRY_PROXY_REMOTEURL: `proxy` is not supported yet
     REGISTRY_STORAGE_S3_BUCKET: `storage.s3` is not supported yet
@@ -189,6 +187,62 @@ fn a_second_driver_is_refused() {
 fn variables_lie_over_the_built_in_configuration_too() {
     let variables = [("REGISTRY_HTTP_ADDR".to_owned(), ":7".to_owned())];
     let settings = load_built_in(&variables).unwrap().settings;
-    assert_eq!(settings.http.addr.to_string(), ":7");
+    assert_eq!(settings.http.listen.to_string(), ":7");
     assert!(matches!(settings.http.secret, SecretSource::KeptIn(_)));
+}
+
+#[test]
+fn lists_stand_in_a_line_and_headers_one_by_one_or_all_at_once() {
+    let loaded = settings(&[
+        ("REGISTRY_HTTP_TLS_CERTIFICATE", "/c.pem"),
+        ("REGISTRY_HTTP_TLS_KEY", "/k.pem"),
+        ("REGISTRY_HTTP_TLS_CLIENTCAS", "[/a.pem, /b.pem]"),
+        ("REGISTRY_HTTP_TLS_CIPHERSUITES", "[TLS_AES_128_GCM_SHA256]"),
+        ("REGISTRY_HTTP_HEADERS", "{X-A: [file], X-B: [b, c]}"),
+        ("REGISTRY_HTTP_HEADERS_X-A", "[variable]"),
+        ("REGISTRY_HTTP_HEADERS_X-CONTENT-TYPE-OPTIONS", "[nosniff]"),
+        ("REGISTRY_HTTP_HTTP2_DISABLED", "true"),
+        ("REGISTRY_HTTP_RELATIVEURLS", "yes"),
+        ("REGISTRY_HTTP_PREFIX", "/deep/"),
+        ("REGISTRY_HTTP_HOST", "https://h:1"),
+    ]);
+    assert_eq!(loaded.warnings, [""; 0]);
+    let http = loaded.settings.http;
+    let tls = http.tls.unwrap();
+    let authorities = ["/a.pem", "/b.pem"].map(std::path::PathBuf::from);
+    assert_eq!(tls.clients.unwrap().authorities, authorities);
+    assert_eq!(tls.cipher_suites.unwrap().len(), 1);
+    assert!(!http.http2 && http.urls.relative);
+    assert_eq!(http.urls.prefix.to_string(), "/deep");
+    assert_eq!(http.urls.base.unwrap().to_string(), "https://h:1");
+    let headers = http
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.to_str().unwrap()));
+    let expected = [
+        ("x-a", "variable"),
+        ("x-b", "b"),
+        ("x-b", "c"),
+        ("x-content-type-options", "nosniff"),
+    ];
+    assert!(headers.eq(expected), "{:?}", http.headers);
+}
+
+#[test]
+fn a_variable_of_http_is_checked_as_the_file_is() {
+    let report = faults(&[
+        ("REGISTRY_HTTP_TLS_CLIENTCAS", "/a.pem"),
+        ("REGISTRY_HTTP_TLS_CLIENTCAS_0", "/a.pem"),
+        ("REGISTRY_HTTP_HEADERS_X-A", "b"),
+        ("REGISTRY_HTTP_HEADERS_X-A_B", "[b]"),
+        ("REGISTRY_HTTP_TLS_KEY", "/k.pem"),
+        ("REGISTRY_HTTP_NET", "unix"),
+    ]);
+    insta::assert_snapshot!(report, @"
+    c.yml:7:14: `http.addr` `:5000` is the path of a socket because of `http.net: unix`; write it as `/run/registry.sock`
+    REGISTRY_HTTP_HEADERS_X-A: `http.headers.x-a` takes a list such as `[a, b]`, not a single value
+    REGISTRY_HTTP_TLS_CLIENTCAS: `http.tls.clientcas` needs `http.tls.certificate`: without it there is no TLS
+    REGISTRY_HTTP_TLS_CLIENTCAS: `http.tls.clientcas` takes a list such as `[a, b]`, not a single value
+    REGISTRY_HTTP_TLS_KEY: `http.tls.key` needs `http.tls.certificate`: without it there is no TLS
+    ");
 }

@@ -68,38 +68,51 @@ impl Dead {
     }
 }
 
-/// Locks the journal's directory; waits while another process has it. `None` when there is no such
-/// directory. The lock goes with the descriptor.
-pub(super) fn lock_directory(tree: &Tree, path: &DriverPath) -> Result<Option<OwnedFd>> {
+/// What to do while another process has the journal's directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Busy {
+    Wait,
+    GiveUp,
+}
+
+/// Locks the journal's directory. `None` when there is no such directory, or it is busy and that is
+/// not waited for. The lock goes with the descriptor.
+pub(super) fn lock_directory(
+    tree: &Tree,
+    path: &DriverPath,
+    busy: Busy,
+) -> Result<Option<OwnedFd>> {
     let io = |errno| errno_at(path, errno);
     let directory = match tree.open_at(path, DIRECTORY) {
         Ok(directory) => directory,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    match flock(&directory) {
-        Ok(()) => return Ok(Some(directory)),
+    match flock(&directory, busy) {
+        Ok(locked) => return Ok(locked.then_some(directory)),
         // NFS locks nothing that is not open for writing.
         Err(Errno::BADF) => {}
         Err(errno) => return Err(io(errno)),
     }
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::openat(&directory, LOCK_FILE, flags, tree.file_mode).map_err(io)?;
-    flock(&file).map_err(io)?;
-    Ok(Some(file))
+    let locked = flock(&file, busy).map_err(io)?;
+    Ok(locked.then_some(file))
 }
 
-fn flock(file: &OwnedFd) -> Result<(), Errno> {
+fn flock(file: &OwnedFd, busy: Busy) -> Result<bool, Errno> {
     match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::AGAIN) if busy == Busy::GiveUp => return Ok(false),
         Err(Errno::AGAIN) => {
             tracing::info!("waiting for another process to go through the journal");
-            rustix::io::retry_on_intr(|| rustix::fs::flock(file, FlockOperation::LockExclusive))
+            rustix::io::retry_on_intr(|| rustix::fs::flock(file, FlockOperation::LockExclusive))?;
         }
-        other => other,
+        other => other?,
     }
+    Ok(true)
 }
 
-pub(super) fn segments(inner: &Inner, directory: &DriverPath) -> Result<Vec<DriverPath>> {
+fn segments(inner: &Inner, directory: &DriverPath) -> Result<Vec<DriverPath>> {
     let mut names: Vec<String> = Vec::new();
     loop {
         let page = match inner.list_page(directory, names.last().map(String::as_str), LIST_PAGE) {
@@ -118,11 +131,25 @@ pub(super) fn segments(inner: &Inner, directory: &DriverPath) -> Result<Vec<Driv
         .collect())
 }
 
+/// Takes the segments that nobody holds.
+pub(super) fn dead_segments(inner: &Inner, directory: &DriverPath) -> Result<Vec<Dead>> {
+    let mut dead = Vec::new();
+    for path in segments(inner, directory)? {
+        match read_unless_held(inner, &path) {
+            Ok(Some((lock, bytes))) => dead.push(Dead { path, lock, bytes }),
+            Ok(None) => {}
+            // It stays for a later start, and the others do not wait for that.
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "a segment of the journal cannot be read");
+            }
+        }
+    }
+    Ok(dead)
+}
+
 /// Reads a segment and takes its lock; `None` when a living process has it, or it is gone.
-pub(super) fn read_unless_held(
-    inner: &Inner,
-    path: &DriverPath,
-) -> Result<Option<(File, Vec<u8>)>> {
+fn read_unless_held(inner: &Inner, path: &DriverPath) -> Result<Option<(File, Vec<u8>)>> {
     let file = match inner.tree.open_at(path, OFlags::RDWR) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -148,7 +175,8 @@ pub(super) fn read_unless_held(
     Ok(Some((file, bytes)))
 }
 
-fn lies_at(file: &OwnedFd, tree: &Tree, path: &DriverPath) -> Result<bool> {
+/// Whether the open file is the one that lies at `path`.
+pub(super) fn lies_at(file: &OwnedFd, tree: &Tree, path: &DriverPath) -> Result<bool> {
     let io = |errno| errno_at(path, errno);
     let ours = rustix::fs::fstat(file).map_err(io)?;
     let directory = tree.parent_of(path)?;

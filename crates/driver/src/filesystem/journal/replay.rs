@@ -13,8 +13,6 @@
 
 use std::sync::Arc;
 
-use rustix::io::Errno;
-
 use crate::{DriverPath, Error, Result};
 
 use super::super::durable::sync_directory;
@@ -22,7 +20,7 @@ use super::super::sync::{FileSystems, unsynced};
 use super::super::tree::{Tree, errno_at};
 use super::super::{Inner, NAME};
 use super::Shared;
-use super::dead::{Dead, lock_directory, read_unless_held, remove_temporaries, segments};
+use super::dead::{Busy, Dead, dead_segments, lock_directory, remove_temporaries};
 use super::repair::repair;
 use super::segment::{call_suspect, remove_segment};
 use super::suspects::{Keeper, Suspects};
@@ -36,35 +34,10 @@ pub(in crate::filesystem) fn settle_the_dead(
     directory: &DriverPath,
     suspects: &Arc<Suspects>,
 ) -> Result<()> {
-    let Some(_one_at_a_time) = lock_directory(&inner.tree, directory)? else {
+    let Some(_one_at_a_time) = lock_directory(&inner.tree, directory, Busy::Wait)? else {
         return Ok(());
     };
-    // Before anything is written that they vouch for.
-    let file_systems =
-        FileSystems::open(&inner.tree).map_err(|errno| errno_at(directory, errno))?;
-    let mut dead = Vec::new();
-    for path in segments(inner, directory)? {
-        match read_unless_held(inner, &path) {
-            Ok(Some((lock, bytes))) => dead.push(Dead { path, lock, bytes }),
-            Ok(None) => {}
-            // It stays for a later start, and the others do not wait for that.
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(error, "a segment of the journal cannot be read");
-            }
-        }
-    }
-    let settling = Settling {
-        tree: Arc::clone(&inner.tree),
-        suspects: Arc::clone(suspects),
-        journal: inner
-            .journal
-            .as_ref()
-            .map(|journal| Arc::clone(&journal.shared)),
-        directory: directory.clone(),
-        file_systems,
-        dead,
-    };
+    let settling = Settling::begin(inner, directory, suspects)?;
     if settling.dead.is_empty() {
         Ok(())
     } else if settling.dead.iter().any(|dead| dead.needs_a_look(inner)) {
@@ -72,6 +45,29 @@ pub(in crate::filesystem) fn settle_the_dead(
     } else {
         settling.sync_in_background()
     }
+}
+
+/// Syncs and removes the segments of those that have died beside this process, as long as nothing
+/// has to be looked at: the next start may be far away, and what this process deletes meanwhile
+/// would be done again then.
+pub(super) fn settle_who_died_beside(
+    inner: &Inner,
+    directory: &DriverPath,
+    suspects: &Arc<Suspects>,
+) -> Result<()> {
+    let locked = lock_directory(&inner.tree, directory, Busy::GiveUp)?;
+    if locked.is_none() {
+        // Who starts just now does it.
+        return Ok(());
+    }
+    let settling = Settling::begin(inner, directory, suspects)?;
+    if settling.dead.is_empty() || settling.dead.iter().any(|dead| dead.needs_a_look(inner)) {
+        return Ok(());
+    }
+    let keeper = settling.keep();
+    drop(locked);
+    settling.sync(keeper);
+    Ok(())
 }
 
 /// The segments of all dead processes, and who has to know of them.
@@ -85,11 +81,26 @@ struct Settling {
 }
 
 impl Settling {
+    fn begin(inner: &Inner, directory: &DriverPath, suspects: &Arc<Suspects>) -> Result<Self> {
+        // Before anything is written that they vouch for.
+        let file_systems =
+            FileSystems::open(&inner.tree).map_err(|errno| errno_at(directory, errno))?;
+        let journal = inner.journal.as_ref();
+        Ok(Self {
+            tree: Arc::clone(&inner.tree),
+            suspects: Arc::clone(suspects),
+            journal: journal.map(|journal| Arc::clone(&journal.shared)),
+            directory: directory.clone(),
+            file_systems,
+            dead: dead_segments(inner, directory)?,
+        })
+    }
+
     /// Goes through what was promised. What cannot be put right stops nothing else: it is told, and
     /// promised once more to the next process. The rest of the promises goes, so that none of them
     /// undoes what is written from now on.
     fn replay(mut self, inner: &Inner) -> Result<()> {
-        let wanted = wanted(&self.dead, |dead| dead.needs_a_look(inner));
+        let wanted = wanted(&self.dead);
         tracing::info!(
             segments = self.dead.len(),
             paths = wanted.len(),
@@ -97,7 +108,7 @@ impl Settling {
         );
         self.dead.iter().for_each(Dead::tell);
         let mut left = Vec::new();
-        for wanted in wanted.iter().filter(|wanted| wanted.needs_a_look) {
+        for wanted in &wanted {
             if let Err(error) = repair(inner, wanted) {
                 tracing::error!(
                     path = %wanted.path,
@@ -107,6 +118,8 @@ impl Settling {
                 left.extend(wanted.promises());
             }
         }
+        // Their reader takes the promises of one process to be in the order of their times.
+        left.sort_by_key(|(written, _)| *written);
         if let Err(errno) = self.file_systems.sync() {
             // What was just written may be lost as well, and would be believed next time.
             self.call_suspect();
@@ -127,27 +140,33 @@ impl Settling {
     }
 
     /// Nobody has to wait for what is only a matter of writing back.
-    fn sync_in_background(mut self) -> Result<()> {
+    fn sync_in_background(self) -> Result<()> {
         let directory = self.directory.clone();
-        let bytes = self.dead.iter().map(|dead| &dead.bytes[..]);
-        let keeper = self.suspects.keep(bytes);
+        let keeper = self.keep();
         let thread = std::thread::Builder::new().name("journal settle".to_owned());
-        let started = thread.spawn(move || {
-            let synced = self.file_systems.sync();
-            self.end_in_background(keeper, synced);
-        });
+        let started = thread.spawn(move || self.sync(keeper));
         started
             .map(drop)
             .map_err(|error| Error::from_io(NAME, &directory, error))
     }
 
-    fn end_in_background(self, keeper: Keeper, synced: Result<(), Errno>) {
-        let Err(errno) = synced else {
-            if let Err(error) = self.remove() {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(error, "cannot remove a segment of the journal");
+    /// Has deletes noted from now on of what is promised.
+    fn keep(&self) -> Keeper {
+        let bytes = self.dead.iter().map(|dead| &dead.bytes[..]);
+        self.suspects.keep(bytes)
+    }
+
+    fn sync(mut self, keeper: Keeper) {
+        let Err(errno) = self.file_systems.sync() else {
+            match self.remove() {
+                Ok(()) => self.suspects.release(keeper),
+                // Held, and not released: nobody tries again and again, and deletes are noted.
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, "cannot remove a segment of the journal");
+                    self.hold();
+                }
             }
-            self.suspects.release(keeper);
             return;
         };
         tracing::error!(

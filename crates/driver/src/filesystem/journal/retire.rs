@@ -48,7 +48,9 @@ impl Shared {
         match synced {
             Ok(()) => {
                 if let Err(error) = segment.remove() {
+                    // Others would stay as well, each with its descriptor and what it promises.
                     tell(Err(error));
+                    self.distrust();
                     self.leave(segment);
                 }
             }
@@ -86,16 +88,15 @@ impl Shared {
         suspects.hold(file);
     }
 
-    /// Ends the journal: no sync proves anything any more, so every segment stays, and each write
-    /// is synced by itself.
+    /// Ends the journal: no sync proves anything any more, or segments cannot be removed. So every
+    /// segment stays, and each write is synced by itself.
     pub(super) fn distrust(self: &Arc<Self>) {
         let mut state = lock(&self.state);
         if state.suspect {
             return;
         }
         tracing::error!(
-            "a sync has failed, so the journal is suspect: until the next start each write is \
-             synced by itself"
+            "the journal is suspect: until the next start each write is synced by itself"
         );
         state.suspect = true;
         self.suspects

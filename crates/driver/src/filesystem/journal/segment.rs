@@ -13,6 +13,7 @@ use super::super::durable::{DurableDirectories, sync_directory};
 use super::super::sync::unsynced;
 use super::super::tree::{Tree, errno_at};
 use super::super::{NAME, remove};
+use super::dead::lies_at;
 
 /// A segment that this process writes.
 #[derive(Debug)]
@@ -39,6 +40,11 @@ impl Segment {
         let locked =
             rustix::io::retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::LockExclusive));
         locked.map_err(io)?;
+        if !lies_at(&file, tree, path)? {
+            // This process was stopped for so long that somebody took it for dead.
+            let why = "the segment was removed before it was begun";
+            return Err(Error::with_source(ErrorKind::Unavailable, NAME, path, why));
+        }
         let mut segment = Self {
             tree: Arc::clone(tree),
             file: file.into(),
@@ -101,7 +107,11 @@ impl Segment {
     /// Removes the segment, once everything that it promised is durable in the tree, so that it is
     /// not found again even after a power cut: others may have deleted by then what it promises.
     pub(super) fn remove(&self) -> Result<()> {
-        remove_segment(&self.tree, &self.path)?;
+        match remove_segment(&self.tree, &self.path) {
+            // Somebody has removed it, perhaps with its directory.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            removed => removed?,
+        }
         sync_directory(self.tree.parent_of(&self.path)?.as_fd(), &self.path)
     }
 

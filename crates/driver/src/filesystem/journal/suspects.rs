@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use wharfinger_runtime::Runtime;
 
@@ -19,7 +19,12 @@ use super::super::tree::Tree;
 use super::super::{Inner, random_name};
 use super::format::{Entry, Operation, header, parse};
 use super::lock;
+use super::repair::CLOCK_TICK;
 use super::segment::{SUSPECT, Segment};
+
+/// 30 ms: a file's time lags behind the clock by up to one tick, and counts as younger than a note
+/// when it is more than one tick beyond it.
+const TICK_OF_A_NOTE: Duration = CLOCK_TICK.saturating_mul(3);
 
 /// The segments that this process leaves to the next.
 #[derive(Debug)]
@@ -111,7 +116,9 @@ impl Suspects {
         lock(&self.kept).noting_all -= 1;
     }
 
-    /// Notes that `path` was deleted, if a segment promises something there or below.
+    /// Notes that `path` was deleted, if a segment promises something there or below. Returns only
+    /// when whatever is written there from now on looks younger than the note: the journal may know
+    /// nothing of it, and the same value would be taken for the one that was deleted.
     pub(in crate::filesystem) fn note_deleted(&self, path: &DriverPath) -> Result<()> {
         let mut kept = lock(&self.kept);
         let mut promised = kept.promised.values();
@@ -130,6 +137,8 @@ impl Suspects {
                 promised.remove(path);
             }
         }
+        drop(kept);
+        std::thread::sleep(TICK_OF_A_NOTE);
         Ok(())
     }
 

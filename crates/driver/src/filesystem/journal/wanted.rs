@@ -17,8 +17,6 @@ pub(super) struct Wanted<'a> {
     /// What has to be done, if it is not.
     pub(super) last: Operation<'a>,
     pub(super) written: SystemTime,
-    /// Whether it may be missing. What a process has promised that died alone is in the tree.
-    pub(super) needs_a_look: bool,
     /// Whether what the page cache shows of it need not be on the disk.
     pub(super) suspect: bool,
     /// Other values that were promised before for the same path, or below it.
@@ -39,15 +37,10 @@ impl<'a> Wanted<'a> {
 }
 
 /// Goes through all promises in their order: those of one process as it numbered them, those of
-/// several by their time. When one segment of a process needs a look they all do: what is done
-/// again of one must not undo what the next has promised.
-pub(super) fn wanted(segments: &[Dead], needs_a_look: impl Fn(&Dead) -> bool) -> Vec<Wanted<'_>> {
-    let processes_of = |those: &dyn Fn(&Dead) -> bool| -> HashSet<&str> {
-        let segments = segments.iter().filter(|dead| those(dead));
-        segments.map(Dead::process).collect()
-    };
-    let looked_at = processes_of(&needs_a_look);
-    let suspect = processes_of(&|dead| is_suspect(&dead.path));
+/// several by their time. When one segment is suspect they all are: the failed sync of one process
+/// may have been about what another has written, and that one may have died before it knew.
+pub(super) fn wanted(segments: &[Dead]) -> Vec<Wanted<'_>> {
+    let suspect = segments.iter().any(|dead| is_suspect(&dead.path));
     let mut taken_back = HashSet::new();
     let mut promised: BTreeMap<&str, VecDeque<Promised<'_>>> = BTreeMap::new();
     // Segments come in the order of their names, those of one process in the order of its writing.
@@ -92,8 +85,7 @@ pub(super) fn wanted(segments: &[Dead], needs_a_look: impl Fn(&Dead) -> bool) ->
                         path,
                         last,
                         written: first.written,
-                        needs_a_look: looked_at.contains(process),
-                        suspect: suspect.contains(process),
+                        suspect,
                         earlier: Vec::new(),
                     },
                 );

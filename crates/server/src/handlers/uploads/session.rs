@@ -8,7 +8,7 @@ use crate::app::{Call, told_in};
 use crate::error::Failure;
 use crate::response::{Reply, Response};
 
-use super::{given_state, session_reply, span_of, timestamp};
+use super::{announced_algorithm, given_state, session_reply, span_of, timestamp};
 
 /// Answers how far an upload has come. Whoever lost the token gets it here.
 pub(crate) async fn status(call: &Call, granted: Granted<ReadUpload>) -> Result<Response, Failure> {
@@ -22,6 +22,7 @@ pub(crate) async fn status(call: &Call, granted: Granted<ReadUpload>) -> Result<
             (name, id),
             status.offset,
             started_at,
+            announced_algorithm(call)?,
         );
         Ok(reply.without_length().done())
     };

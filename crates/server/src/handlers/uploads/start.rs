@@ -4,8 +4,8 @@ use http::StatusCode;
 use tracing::Span;
 use uuid::Builder;
 use wharfinger_auth::Granted;
-use wharfinger_auth::action::{Mount, StartUpload};
-use wharfinger_oci::{Digest, UploadId};
+use wharfinger_auth::action::{Mount, PullBlob, StartUpload};
+use wharfinger_oci::{Digest, RepositoryName, UploadId};
 use wharfinger_store::{ErrorKind, Expected};
 
 use crate::app::Call;
@@ -15,7 +15,9 @@ use crate::event::{EventAction, Target};
 use crate::response::Response;
 
 use super::receive::{OnCut, receive};
-use super::{created, given_digest, note_digest, session_reply, span_of, timestamp};
+use super::{
+    announced_algorithm, created, given_digest, note_digest, session_reply, span_of, timestamp,
+};
 
 /// Brings a blob in, or starts a session in which it will come.
 pub(crate) async fn start(
@@ -50,28 +52,49 @@ pub(crate) async fn start(
     call.to_the_end_in(span, work).await
 }
 
-/// Links a blob of another repository, if it is there.
+/// Links a blob of another repository, if it is there: of the one that the client names, else of one
+/// that it could pull the blob from.
 async fn try_mount(
     call: &Call,
     granted: &Granted<StartUpload>,
     mount: &Mount,
 ) -> Result<Option<Response>, Failure> {
+    let (name, digest) = (&granted.action().name, mount.digest);
+    if let Some(from) = &mount.from {
+        return try_mount_from(call, granted, &digest, from).await;
+    }
+    for from in call.repository(name).sources(&digest).await? {
+        let pull = PullBlob {
+            name: from.clone(),
+            digest,
+        };
+        if call.app.gate.grant(granted.principal(), pull).is_err() {
+            continue;
+        }
+        let mounted = try_mount_from(call, granted, &digest, &from).await?;
+        if mounted.is_some() {
+            return Ok(mounted);
+        }
+    }
+    Ok(None)
+}
+
+async fn try_mount_from(
+    call: &Call,
+    granted: &Granted<StartUpload>,
+    digest: &Digest,
+    from: &RepositoryName,
+) -> Result<Option<Response>, Failure> {
     let name = &granted.action().name;
-    match call
-        .repository(name)
-        .mount_blob(&mount.digest, &mount.from)
-        .await
-    {
+    match call.repository(name).mount_blob(digest, from).await {
         Ok(info) => {
-            let size_bytes = Some(info.size_bytes);
-            let from = Some(&mount.from);
             let target = Target::Blob {
-                digest: mount.digest,
-                size_bytes,
-                from,
+                digest: *digest,
+                size_bytes: Some(info.size_bytes),
+                from: Some(from),
             };
             call.emit(EventAction::Mount, granted.principal(), name, target);
-            Ok(Some(created(call, name, &mount.digest)))
+            Ok(Some(created(call, name, digest)))
         }
         Err(error) => match error.kind() {
             // What cannot be had from there has to be sent.
@@ -115,12 +138,15 @@ async fn in_one_request(
 /// Starts a session.
 async fn in_a_session(call: &Call, granted: &Granted<StartUpload>) -> Result<Response, Failure> {
     let name = &granted.action().name;
+    let algorithm = announced_algorithm(call)?;
     let id = new_id(call);
     Span::current().record("upload", tracing::field::display(&id));
     // To the nanosecond, as Distribution's first token has it; what is written down is shorter.
     let now = timestamp(call.app.runtime.clock.now());
     let status = call.repository(name).uploads().create(&id).await?;
-    Ok(session_reply(call, StatusCode::ACCEPTED, (name, &id), status.offset, now).done())
+    let session = (name, &id);
+    let offset = status.offset;
+    Ok(session_reply(call, StatusCode::ACCEPTED, session, offset, now, algorithm).done())
 }
 
 /// A random UUID: Distribution's purger takes nothing else for an upload.

@@ -4,7 +4,7 @@ use http::StatusCode;
 use http::header::CONTENT_RANGE;
 use wharfinger_auth::Granted;
 use wharfinger_auth::action::WriteUpload;
-use wharfinger_oci::{ByteRange, ChunkRange, RepositoryName, UploadId, code};
+use wharfinger_oci::{Algorithm, ByteRange, ChunkRange, RepositoryName, UploadId, code};
 use wharfinger_store::{IngestWriter, Purpose};
 
 use crate::app::Call;
@@ -13,7 +13,7 @@ use crate::error::Failure;
 use crate::response::Response;
 
 use super::receive::{OnCut, receive};
-use super::{given_state, session_reply, span_of, timestamp};
+use super::{announced_algorithm, given_state, session_reply, span_of, timestamp};
 
 /// Appends the body to an upload. What has arrived before a cut is kept.
 pub(crate) async fn write(
@@ -27,7 +27,10 @@ pub(crate) async fn write(
     let work = async move {
         // In boxes: while the body comes, room is held for nothing else.
         let opened = Box::pin(open(&owned, &name, &id)).await;
-        let (writer, range) = body.drained_if_refused(opened).await?;
+        let (mut writer, range, algorithm) = body.drained_if_refused(opened).await?;
+        if let Some(algorithm) = algorithm {
+            Box::pin(writer.announce(algorithm)).await;
+        }
         let started_at = writer
             .started_at()
             .map_or(jiff::Timestamp::UNIX_EPOCH, timestamp);
@@ -40,6 +43,7 @@ pub(crate) async fn write(
             (&name, &id),
             offset,
             started_at,
+            algorithm,
         )
         .done())
     };
@@ -50,12 +54,13 @@ async fn open(
     call: &Call,
     name: &RepositoryName,
     id: &UploadId,
-) -> Result<(IngestWriter, Option<ByteRange>), Failure> {
+) -> Result<(IngestWriter, Option<ByteRange>, Option<Algorithm>), Failure> {
     let state = given_state(call, name, id)?;
     let range = chunk_range(call)?;
+    let algorithm = announced_algorithm(call)?;
     let uploads = call.repository(name).uploads();
     let writer = uploads.open(id, Purpose::Append).await?;
-    Ok((at(writer, state.offset, range).await?, range))
+    Ok((at(writer, state.offset, range).await?, range, algorithm))
 }
 
 /// Reads where the body belongs, if the client says so.
