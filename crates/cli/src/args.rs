@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::maintenance::{GarbageArgs, UploadsCommand};
+
 /// The whole command line.
 #[derive(Debug, Parser)]
 #[command(
@@ -14,6 +16,8 @@ use clap::{Parser, Subcommand};
   wharfinger serve                 a registry on 127.0.0.1:5000, kept in ./wharfinger-data
   wharfinger serve config.yml      a registry as the file says
   wharfinger check config.yml      what is wrong with the file, or what it amounts to
+  wharfinger garbage-collect config.yml      free what nothing needs, while nobody pushes
+  wharfinger uploads list config.yml         what was begun and not finished
   wharfinger content serve …       a content store for containerd, see its --help
 
 Then, from another terminal:
@@ -37,7 +41,11 @@ registry keeps its content and a generated secret in ./wharfinger-data, allows d
 on 127.0.0.1:5000.
 
 Variables lie over the file: REGISTRY_HTTP_ADDR sets http.addr, REGISTRY_STORAGE_DELETE_ENABLED sets \
-storage.delete.enabled, and so on for every key.",
+storage.delete.enabled, and so on for every key.
+
+The log goes to standard error, the access log to standard output. The first SIGTERM lets requests end \
+(http.draintimeout), the second does not; SIGHUP reads log.level again. http.debug.addr opens a listener \
+for operators: /livez, /readyz, /debug/health and metrics.",
         after_help = "Examples:
   wharfinger serve
   wharfinger serve /etc/docker/registry/config.yml
@@ -63,6 +71,35 @@ defaults filled in and secrets left out, and exits with 0. Variables lie over th
     Check {
         /// The configuration file; without it, REGISTRY_CONFIGURATION_PATH names it
         config: Option<PathBuf>,
+    },
+
+    /// Free the bytes that nothing needs any more
+    #[command(
+        long_about = "Free the bytes that nothing needs any more, in the storage of a registry that is \
+stopped or read-only (storage.maintenance.readonly).
+
+Keeps every manifest and all that it names; with --delete-untagged only what a tag leads to: the \
+children of an index, the subject of a manifest and its referrers, and so on. If anything that may be \
+needed cannot be read, it is named, nothing is deleted, and the command exits with 1. It may be \
+interrupted at any time, and run again.
+
+A Wharfinger that writes to the same directory is noticed, and the command refuses to run. A \
+Distribution registry is not noticed: make sure that none writes there.",
+        after_help = "Examples:
+  wharfinger garbage-collect --dry-run config.yml
+  wharfinger garbage-collect -m config.yml                      untagged manifests, too
+  wharfinger garbage-collect --keep-younger 2h config.yml       leave interrupted pushes alone"
+    )]
+    GarbageCollect(GarbageArgs),
+
+    /// Look at uploads that were begun and not finished, or remove them
+    #[command(after_help = "Examples:
+  wharfinger uploads list config.yml
+  wharfinger uploads purge --dry-run --age 24h config.yml")]
+    Uploads {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: UploadsCommand,
     },
 
     /// Serve containerd's content service
@@ -189,8 +226,36 @@ mod tests {
     }
 
     #[test]
+    fn garbage_is_collected_with_the_flags_of_distribution() {
+        for words in [
+            &["w", "garbage-collect", "c"][..],
+            &["w", "garbage-collect", "-d", "-m", "-q", "c"],
+            &[
+                "w",
+                "garbage-collect",
+                "--dry-run",
+                "--delete-untagged",
+                "--quiet",
+                "c",
+            ],
+            &["w", "garbage-collect", "-dm", "--delete-untagged=true", "c"][..3],
+            &["w", "uploads", "list", "--json", "c"],
+            &["w", "uploads", "purge", "-d", "--age", "1h30m", "c"],
+        ] {
+            assert!(Args::try_parse_from(words).is_ok(), "{words:?}");
+        }
+    }
+
+    #[test]
     fn what_is_not_a_command_does_not_succeed() {
-        for words in [&["w", "config.yml"][..], &["w", "serve", "--quiet"], &["w"]] {
+        let purge = ["w", "uploads", "purge", "--age", "3"];
+        for words in [
+            &["w", "config.yml"][..],
+            &["w", "serve", "--quiet"],
+            &["w"],
+            &["w", "uploads"],
+            &purge,
+        ] {
             assert_eq!(
                 Args::try_parse_from(words).unwrap_err().exit_code(),
                 2,

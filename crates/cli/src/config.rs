@@ -20,6 +20,8 @@ mod docs;
 mod effective;
 mod environment;
 mod fault;
+mod health;
+mod items;
 mod keys;
 mod resolve;
 mod scalar;
@@ -32,9 +34,10 @@ mod validation;
 pub(crate) use docs::refresh as refresh_docs;
 pub(crate) use environment::{CONFIGURATION_PATH, PREFIX as VARIABLE_PREFIX};
 pub(crate) use fault::Report;
+pub(crate) use health::{CheckConfig, DebugConfig, HealthConfig};
 pub(crate) use types::{
-    CacheConfig, DriverConfig, Durability, Listen, LogConfig, LogFormat, LogLevel, SecretSource,
-    ServeConfig, Verify,
+    AccessLog, CacheConfig, DriverConfig, Durability, LimitsConfig, Listen, LogConfig, LogFormat,
+    LogLevel, PurgeConfig, SecretSource, ServeConfig, Verify,
 };
 
 use std::fs::File;
@@ -96,6 +99,14 @@ pub(crate) fn read_file(path: &Path) -> anyhow::Result<String> {
         .strip_prefix('\u{feff}')
         .map(str::to_owned)
         .unwrap_or(text))
+}
+
+/// Reads a duration as it is written in a configuration, for a command line.
+///
+/// # Errors
+/// Tells what is wrong with it.
+pub(crate) fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
+    scalar::duration(text).map_err(|fault| check::duration_message("DURATION", text, &fault))
 }
 
 /// Loads the file `name` with the content `text`, and lays the `REGISTRY_…` variables in

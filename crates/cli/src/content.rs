@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use wharfinger_content::{ContentStores, Local, Mode, Remote, Server, Service};
-use wharfinger_driver::{Driver, DriverMetrics, Filesystem, Observed};
+use wharfinger_driver::{Filesystem, Held};
 use wharfinger_runtime::Runtime;
 use wharfinger_store::{Store, StoreOptions, TenantName};
 
 use crate::args::{ContentMode, ContentServeArgs, LogLevelArg, Switch};
-use crate::config::{Durability, LogConfig, LogFormat, LogLevel, SecretSource};
+use crate::config::{AccessLog, LogConfig, LogFormat, LogLevel, SecretSource};
 use crate::serve::{
-    LAST_TASKS_TIMEOUT, MOST_THREADS, Signals, THREAD_KEEP_ALIVE, filesystem, tasks_end,
+    LAST_TASKS_TIMEOUT, MOST_THREADS, Signals, THREAD_KEEP_ALIVE, close, tasks_end,
 };
-use crate::{descriptors, telemetry};
+use crate::storage::Storage;
+use crate::{limits, telemetry};
 
 /// 5 s: calls take moments, and a write that is open is saved as it stands.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,7 +39,8 @@ pub(crate) fn serve(args: &ContentServeArgs) -> anyhow::Result<()> {
         },
         format: LogFormat::Text,
         fields: serde_json::Map::new(),
-        access_log: false,
+        report_caller: false,
+        access_log: AccessLog::Off,
     })?;
     let home = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -74,11 +76,13 @@ fn tenant_name(args: &ContentServeArgs) -> anyhow::Result<TenantName> {
 struct Source {
     stores: Arc<dyn ContentStores>,
     filesystem: Option<Filesystem>,
+    /// Keeps collectors of garbage away as long as it lives.
+    _held: Option<Held>,
 }
 
 async fn run(args: &ContentServeArgs, runtime: Runtime) -> anyhow::Result<()> {
     let signals = Signals::install()?;
-    descriptors::enough_for(OPEN_INGESTS);
+    limits::enough_for(OPEN_INGESTS);
     let mode = match args.mode {
         ContentMode::Plugin => Mode::Plugin,
         ContentMode::Direct => Mode::Direct,
@@ -88,6 +92,7 @@ async fn run(args: &ContentServeArgs, runtime: Runtime) -> anyhow::Result<()> {
         (None, Some(upstream)) => Source {
             stores: Arc::new(Remote::new(upstream, runtime.tasks.clone())),
             filesystem: None,
+            _held: None,
         },
         (None, None) => bail!("name a directory with --root, or a socket with --upstream"),
     };
@@ -109,7 +114,7 @@ async fn run(args: &ContentServeArgs, runtime: Runtime) -> anyhow::Result<()> {
             return;
         }
         if let Some(filesystem) = source.filesystem {
-            filesystem.close().await;
+            close(&filesystem, &runtime).await;
         }
     };
     tokio::select! {
@@ -128,8 +133,9 @@ fn local(
     runtime: &Runtime,
 ) -> anyhow::Result<Source> {
     let tenant = tenant_name(args)?;
-    let filesystem = filesystem(root, Durability::Full, runtime)?;
-    let store = store(root, &filesystem, runtime)?;
+    let storage = Storage::in_directory(root, runtime)?;
+    let held = storage.hold_as_writer()?;
+    let store = store(root, &storage, runtime)?;
     let share = match args.share {
         Some(switch) => switch == Switch::On,
         None => mode == Mode::Plugin,
@@ -139,24 +145,17 @@ fn local(
     tracing::info!(root = %root.display(), %tenant, share, "serving a tenant");
     Ok(Source {
         stores: Arc::new(local),
-        filesystem: Some(filesystem),
+        filesystem: storage.filesystem,
+        _held: held,
     })
 }
 
 /// A store over the directory. The key of its saved states lies in there.
-fn store(root: &Path, filesystem: &Filesystem, runtime: &Runtime) -> anyhow::Result<Store> {
+fn store(root: &Path, storage: &Storage, runtime: &Runtime) -> anyhow::Result<Store> {
     let secret = SecretSource::KeptIn(root.join(wharfinger_store::secret().as_str()));
     let secret = secret.obtain(&*runtime.entropy)?;
-    let driver: Arc<dyn Driver> = Arc::new(filesystem.clone());
-    let metrics = Arc::new(DriverMetrics::new());
-    let observed = Observed::new(driver, metrics, Arc::clone(&runtime.clock));
-    let options = StoreOptions::new(secret);
-    Ok(Store::new(
-        Arc::new(observed),
-        None,
-        runtime.clone(),
-        options,
-    ))
+    let (driver, options) = (Arc::clone(&storage.driver), StoreOptions::new(secret));
+    Ok(Store::new(driver, None, runtime.clone(), options))
 }
 
 /// Sees to claims that lost hold of their bytes while nothing ran.

@@ -6,9 +6,12 @@
 mod args;
 mod config;
 mod content;
-mod descriptors;
+mod limits;
+mod maintenance;
+mod operation;
 mod output;
 mod serve;
+mod storage;
 mod systemd;
 mod telemetry;
 
@@ -38,20 +41,36 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve { config } => {
+            let loaded = load_named(config.clone())?;
+            // Without a file there is nothing to read again.
             let environment = registry_variables()?;
             let path = config.or_else(|| named_by(&environment));
-            let loaded = match &path {
-                Some(path) => load(path, &environment)?,
-                None => config::load_built_in(&environment).map_err(|report| faulty(&report))?,
-            };
-            telemetry::init(&loaded.settings.log)?;
+            let log = telemetry::init(&loaded.settings.log)?;
             for warning in &loaded.warnings {
                 tracing::warn!("{warning}");
             }
-            serve::serve(loaded.settings)?;
+            let reload = move || -> anyhow::Result<()> {
+                if let Some(path) = &path {
+                    log.set(load(path, &environment)?.settings.log.level);
+                }
+                Ok(())
+            };
+            serve::serve(loaded.settings, reload)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Check { config } => check(config),
+        Command::GarbageCollect(args) => {
+            let settings = load_named(args.config.clone())?.settings;
+            telemetry::init(&settings.log)?;
+            maintenance::collect(&settings, &args)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Uploads { command } => {
+            let settings = load_named(command.config().cloned())?.settings;
+            telemetry::init(&settings.log)?;
+            maintenance::uploads(&settings, &command)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Content {
             command: ContentCommand::Serve(args),
         } => {
@@ -87,6 +106,15 @@ fn check(config: Option<PathBuf>) -> anyhow::Result<ExitCode> {
             output::print(&format!("{report}\n"))?;
             Ok(ExitCode::FAILURE)
         }
+    }
+}
+
+/// Loads the file that was named here or by the environment, else what is built in.
+fn load_named(config: Option<PathBuf>) -> anyhow::Result<Loaded> {
+    let environment = registry_variables()?;
+    match config.or_else(|| named_by(&environment)) {
+        Some(path) => load(&path, &environment),
+        None => config::load_built_in(&environment).map_err(|report| faulty(&report)),
     }
 }
 

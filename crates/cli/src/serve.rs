@@ -2,28 +2,28 @@
 
 use std::future::Future;
 use std::num::NonZeroUsize;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use wharfinger_auth::{Gate, Open};
-use wharfinger_driver::{Driver, DriverMetrics, Filesystem, FilesystemOptions, Memory, Observed};
+use wharfinger_driver::{Driver, Filesystem, Held};
 use wharfinger_runtime::{Runtime, Secret};
-use wharfinger_server::{Config, Endpoint, EventCounters, Limits, Parts, Server};
-use wharfinger_store::{DescriptorCache, MemoryDescriptorCache, Store, StoreOptions, VerifyPolicy};
+use wharfinger_server::{Config, Endpoint, EventCounters, Health, HttpMetrics, Parts, Server};
+use wharfinger_store::{
+    CacheCounters, CountedDescriptorCache, DescriptorCache, MemoryDescriptorCache, Store,
+    StoreOptions, VerifyPolicy,
+};
 
-use crate::config::{CacheConfig, DriverConfig, Durability, Listen, ServeConfig, Verify};
-use crate::descriptors;
-use crate::systemd;
+use crate::config::{CacheConfig, DriverConfig, Listen, ServeConfig, Verify};
+use crate::operation::{self, Shown};
+use crate::storage::Storage;
+use crate::{limits, maintenance, systemd};
 
 /// 16 calls at once: enough to keep any disk busy, and each thread costs a megabyte or two.
 /// `maxthreads` of a file may only make it fewer.
 pub(crate) const MOST_THREADS: usize = 16;
-
-/// 5 ms: how long a small write may wait for others with `durability: group`.
-const GATHER: Duration = Duration::from_millis(5);
 
 /// 2 s: threads that a burst has made do not stay.
 pub(crate) const THREAD_KEEP_ALIVE: Duration = Duration::from_secs(2);
@@ -32,12 +32,18 @@ pub(crate) const THREAD_KEEP_ALIVE: Duration = Duration::from_secs(2);
 /// a large upload again may take minutes, and any process can do it over.
 pub(crate) const LAST_TASKS_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// 10 s: as long as a disk that works needs for what is left to sync.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Runs the registry that `config` describes, until a signal ends it.
 ///
 /// # Errors
 /// Fails if the secret can be neither read nor made, the storage cannot be opened, or the address
 /// cannot be had.
-pub(crate) fn serve(config: ServeConfig) -> anyhow::Result<()> {
+pub(crate) fn serve(
+    config: ServeConfig,
+    reload: impl Fn() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     // This comes before every thread.
     let handed_down = systemd::sockets()?;
     let threads = match &config.storage.driver {
@@ -58,7 +64,7 @@ pub(crate) fn serve(config: ServeConfig) -> anyhow::Result<()> {
         .context("cannot start the threads")?;
     // This comes first: it makes ./wharfinger-data, for its owner alone.
     let secret = config.http.secret.obtain(&*runtime.entropy)?;
-    let result = home.block_on(run(config, runtime, secret, handed_down));
+    let result = home.block_on(run(config, runtime, secret, handed_down, reload));
     // Whoever is still in a blocking call after all the waiting is not waited for.
     home.shutdown_background();
     result
@@ -69,55 +75,23 @@ async fn run(
     runtime: Runtime,
     secret: Secret<Vec<u8>>,
     handed_down: Vec<Endpoint>,
+    reload: impl Fn() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let signals = Signals::install()?;
-    let (driver, filesystem) = driver(&config, &runtime)?;
-    let cache = config
-        .storage
-        .cache
-        .as_ref()
-        .map(|CacheConfig { entries }| {
-            Arc::new(MemoryDescriptorCache::new(*entries as u64)) as Arc<dyn DescriptorCache>
-        });
-    let mut options = StoreOptions::new(secret.clone());
-    options.verify = match config.verify {
-        Verify::Changed => VerifyPolicy::Changed,
-        Verify::Always => VerifyPolicy::Always,
-        Verify::Never => VerifyPolicy::Never,
-    };
-    options.manifest_rules = config.manifest_rules.clone();
-    options.catalog_rescan = config.catalog_rescan;
-    let store = Store::new(driver, cache, runtime.clone(), options);
-
-    let mut limits = Limits::default();
-    limits.max_connections = descriptors::enough_for(limits.max_connections);
-    let server = Config {
-        endpoints: endpoints(&config.http.listen, handed_down)?,
-        tls: config.http.tls,
-        http2: config.http.http2,
-        h2c: config.http.h2c,
-        urls: config.http.urls,
-        headers: config.http.headers,
-        secret,
-        delete_enabled: config.storage.delete_enabled,
-        drain_timeout: config.http.drain_timeout,
-        pages: config.pages,
-        limits,
-    };
-    let parts = Parts {
-        store,
-        gate: Gate::new(Arc::new(Open)),
-        runtime: runtime.clone(),
-        codes: wharfinger_server::codes(),
-        events: vec![Arc::new(EventCounters::default())],
-    };
-    let server = Server::bind(server, parts).await?;
+    let Bound {
+        server,
+        filesystem,
+        _held,
+    } = bind(config, &runtime, secret, handed_down).await?;
     for address in server.listening() {
         tracing::info!(address, "listening");
     }
     systemd::notify("READY=1");
-    let reload = server.reload();
-    let (asked, insisted, reloaded) = signals.split(move || reload.notify_one());
+    let files = server.reload();
+    let (asked, insisted, reloaded) = signals.split(move || {
+        read_again(&reload);
+        files.notify_one();
+    });
     let asked = async move {
         asked.await;
         systemd::notify("STOPPING=1");
@@ -133,8 +107,7 @@ async fn run(
             return;
         }
         if let Some(filesystem) = filesystem {
-            // The next process finds nothing to go through.
-            filesystem.close().await;
+            close(&filesystem, &runtime).await;
         }
     };
     tokio::select! {
@@ -143,6 +116,106 @@ async fn run(
         () = reloaded => {}
     }
     Ok(())
+}
+
+/// A registry that listens.
+struct Bound {
+    server: Server,
+    /// To be closed at the end.
+    filesystem: Option<Filesystem>,
+    /// Keeps collectors of garbage away as long as it lives.
+    _held: Option<Held>,
+}
+
+/// Puts the parts together, and listens.
+async fn bind(
+    config: ServeConfig,
+    runtime: &Runtime,
+    secret: Secret<Vec<u8>>,
+    handed_down: Vec<Endpoint>,
+) -> anyhow::Result<Bound> {
+    let started = runtime.clock.now();
+    let storage = Storage::open(&config, runtime)?;
+    let held = match config.storage.read_only {
+        false => storage.hold_as_writer()?,
+        true => None,
+    };
+    let Storage {
+        driver,
+        filesystem,
+        metrics: driver_metrics,
+        disk,
+    } = storage;
+    let (cache, cache_counters) = cache(&config.storage.cache, &*driver);
+    let options = store_options(&config, secret.clone());
+    let store = Store::new(Arc::clone(&driver), cache, runtime.clone(), options);
+
+    let server = Config {
+        endpoints: endpoints(&config.http.listen, handed_down)?,
+        tls: config.http.tls,
+        http2: config.http.http2,
+        h2c: config.http.h2c,
+        urls: config.http.urls,
+        headers: config.http.headers,
+        secret,
+        delete_enabled: config.storage.delete_enabled,
+        read_only: config.storage.read_only,
+        drain_timeout: config.http.drain_timeout,
+        pages: config.pages,
+        limits: limits::limits(&config.limits),
+    };
+    let purged = store.clone();
+    let codes = wharfinger_server::codes();
+    let (health, metrics) = (Arc::new(Health::new()), Arc::new(HttpMetrics::new(&codes)));
+    let events = Arc::new(EventCounters::new());
+    operation::watch(config.health, &health, &driver, runtime);
+    if let Some(debug) = &config.http.debug {
+        let shown = Shown {
+            http: Arc::clone(&metrics),
+            events: Arc::clone(&events),
+            health: Arc::clone(&health),
+            driver,
+            driver_metrics,
+            filesystem: filesystem.clone(),
+            store: store.clone(),
+            cache: cache_counters,
+            disk,
+            started,
+        };
+        operation::show(debug, shown, runtime).await?;
+    }
+    let parts = Parts {
+        store,
+        gate: Gate::new(Arc::new(Open)),
+        runtime: runtime.clone(),
+        codes,
+        events: vec![events],
+        metrics,
+        health,
+    };
+    let server = Server::bind(server, parts).await?;
+    if config.storage.purging.enabled && !config.storage.read_only {
+        let purging = config.storage.purging.clone();
+        let purging = maintenance::purge_regularly(purged, runtime.clone(), purging);
+        drop(runtime.tasks.spawn(purging));
+    }
+    Ok(Bound {
+        server,
+        filesystem,
+        _held: held,
+    })
+}
+
+fn store_options(config: &ServeConfig, secret: Secret<Vec<u8>>) -> StoreOptions {
+    let mut options = StoreOptions::new(secret);
+    options.verify = match config.verify {
+        Verify::Changed => VerifyPolicy::Changed,
+        Verify::Always => VerifyPolicy::Always,
+        Verify::Never => VerifyPolicy::Never,
+    };
+    options.manifest_rules = config.manifest_rules.clone();
+    options.catalog_rescan = config.catalog_rescan;
+    options
 }
 
 /// Returns where to listen: sockets that were handed down come before what the configuration says.
@@ -173,51 +246,46 @@ pub(crate) async fn tasks_end(runtime: &Runtime, timeout: Duration) -> bool {
     }
 }
 
-/// Opens the storage; a filesystem also as itself, to be closed.
-fn driver(
-    config: &ServeConfig,
-    runtime: &Runtime,
-) -> anyhow::Result<(Arc<dyn Driver>, Option<Filesystem>)> {
-    let (driver, filesystem): (Arc<dyn Driver>, _) = match &config.storage.driver {
-        DriverConfig::Filesystem { root, .. } => {
-            warn_unless_durable(config.durability);
-            let filesystem = filesystem(root, config.durability, runtime)?;
-            (Arc::new(filesystem.clone()), Some(filesystem))
-        }
-        DriverConfig::Memory => {
-            tracing::warn!("storage in memory: everything is lost when the process ends");
-            (Arc::new(Memory::new()), None)
-        }
+/// Settles the journal, so that the next process finds nothing to go through. A disk that does not sync is
+/// not waited for: what the journal holds is safe there, and the next process settles it.
+pub(crate) async fn close(filesystem: &Filesystem, runtime: &Runtime) {
+    tokio::select! {
+        () = filesystem.close() => {}
+        () = runtime.clock.sleep(CLOSE_TIMEOUT) => tracing::warn!(
+            timeout = ?CLOSE_TIMEOUT,
+            "ending although the disk has not synced everything; the next start goes through the journal"
+        ),
+    }
+}
+
+/// Reads the configuration again; one with faults changes nothing.
+fn read_again(reload: &impl Fn() -> anyhow::Result<()>) {
+    match reload() {
+        Ok(()) => tracing::info!("the log level was read again"),
+        Err(error) => tracing::error!(
+            error = format!("{error:#}"),
+            "cannot read the configuration again; nothing has changed"
+        ),
+    }
+}
+
+/// Makes the cache of descriptors. It counts only where the store asks it: what a filesystem knows is asked
+/// of the filesystem.
+fn cache(
+    config: &Option<CacheConfig>,
+    driver: &dyn Driver,
+) -> (Option<Arc<dyn DescriptorCache>>, Option<Arc<CacheCounters>>) {
+    let Some(CacheConfig { entries }) = config else {
+        return (None, None);
     };
-    let metrics = Arc::new(DriverMetrics::new());
-    let observed = Observed::new(driver, metrics, Arc::clone(&runtime.clock));
-    Ok((Arc::new(observed), filesystem))
-}
-
-/// Opens a directory as the storage.
-pub(crate) fn filesystem(
-    root: &Path,
-    durability: Durability,
-    runtime: &Runtime,
-) -> anyhow::Result<Filesystem> {
-    let mut options = FilesystemOptions::new(root);
-    options.followed = wharfinger_store::followed();
-    options.journal = Some(wharfinger_store::journal());
-    match durability {
-        Durability::Full => {}
-        Durability::Group => options.gather = GATHER,
-        Durability::None => options.sync = false,
+    let cache = Arc::new(MemoryDescriptorCache::new(*entries as u64));
+    if !driver.capabilities().remote {
+        tracing::info!("`storage.cache` is not used: this storage answers as fast as a cache");
+        return (None, None);
     }
-    Filesystem::open(options, runtime.clone())
-        .with_context(|| format!("cannot open the storage directory {}", root.display()))
-}
-
-fn warn_unless_durable(durability: Durability) {
-    if durability == Durability::None {
-        tracing::warn!(
-            "durability is none: a power cut may take what was acknowledged; `wharfinger.durability: full` prevents it"
-        );
-    }
+    let counters = Arc::new(CacheCounters::new());
+    let counted = CountedDescriptorCache::new(cache, Arc::clone(&counters));
+    (Some(Arc::new(counted)), Some(counters))
 }
 
 /// The signals that end the process: the first asks for it, the second insists. And the one that has files

@@ -1,4 +1,4 @@
-//! The log: one line per event on standard error, as text or JSON.
+//! The log: one line per event on standard error, as text or JSON; and the access log on standard output.
 //!
 //! A line carries, from the outside in: the fields of `log.fields`, those of every span it lies in, its
 //! own. An inner field hides an outer one of the same name, so that JSON has each name once.
@@ -8,77 +8,143 @@
 //! {"time":"2026-01-31T12:00:00.000000Z","level":"info","msg":"upload finished","service":"registry",…}
 //! ```
 
+mod line;
+
 use std::fmt::{self, Write as _};
 use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use anyhow::Context as _;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::filter::Targets;
+use tracing::subscriber::Interest;
+use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::layer::{Context, Filter, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
+use wharfinger_server::{ACCESS_LOG, COMBINED_LOG};
 
-use crate::config::{LogConfig, LogFormat, LogLevel};
+use self::line::{json_line, logstash_line, text_line};
+use crate::config::{AccessLog, LogConfig, LogFormat, LogLevel};
 
-/// Starts the log of this process on standard error.
+/// Starts the log of this process.
 ///
 /// # Errors
 /// Fails if it was started before.
-pub(crate) fn init(config: &LogConfig) -> anyhow::Result<()> {
-    tracing::subscriber::set_global_default(subscriber(config, std::io::stderr))
-        .context("the log was started twice")
+pub(crate) fn init(config: &LogConfig) -> anyhow::Result<LogHandle> {
+    let handle = LogHandle::new(config.level);
+    let subscriber = subscriber(config, handle.clone(), std::io::stderr, std::io::stdout);
+    tracing::subscriber::set_global_default(subscriber).context("the log was started twice")?;
+    Ok(handle)
 }
 
-/// Builds what `init` installs, with any place to write to.
-fn subscriber<W>(config: &LogConfig, writer: W) -> impl Subscriber + Send + Sync + 'static
+/// Builds what `init` installs, with any places to write to.
+fn subscriber<W, A>(
+    config: &LogConfig,
+    handle: LogHandle,
+    writer: W,
+    access_writer: A,
+) -> impl Subscriber + Send + Sync + 'static
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+    A: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let layer = LogLayer {
         format: config.format,
         fields: config.fields.clone(),
+        report_caller: config.report_caller,
         writer,
+        access_writer,
     };
-    tracing_subscriber::registry().with(layer.with_filter(filter(config)))
+    let filter = LogFilter {
+        handle,
+        access: config.access_log,
+    };
+    tracing_subscriber::registry().with(layer.with_filter(filter))
 }
 
-/// The access log has a switch of its own, whatever the level.
-fn filter(config: &LogConfig) -> Targets {
-    let level = match config.level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-    };
-    let access = if config.access_log {
-        LevelFilter::INFO
-    } else {
-        LevelFilter::OFF
-    };
-    Targets::new()
-        .with_default(level)
-        .with_target(wharfinger_server::ACCESS_LOG, access)
+/// Changes the level of a log that is being written.
+#[derive(Debug, Clone)]
+pub(crate) struct LogHandle(Arc<AtomicU8>);
+
+impl LogHandle {
+    fn new(level: LogLevel) -> Self {
+        Self(Arc::new(AtomicU8::new(level as u8)))
+    }
+
+    /// Writes lines of `level` and what is more serious from now on.
+    pub(crate) fn set(&self, level: LogLevel) {
+        self.0.store(level as u8, Ordering::Relaxed);
+        // What every place in the program has remembered of the old level is forgotten.
+        tracing::callsite::rebuild_interest_cache();
+    }
+
+    fn level(&self) -> LevelFilter {
+        const LEVELS: [LevelFilter; 4] = [
+            LevelFilter::ERROR,
+            LevelFilter::WARN,
+            LevelFilter::INFO,
+            LevelFilter::DEBUG,
+        ];
+        LEVELS[usize::from(self.0.load(Ordering::Relaxed))]
+    }
 }
 
-struct LogLayer<W> {
+/// Decides what is written. The access log has a switch of its own, whatever the level.
+#[derive(Debug)]
+struct LogFilter {
+    handle: LogHandle,
+    access: AccessLog,
+}
+
+impl LogFilter {
+    fn takes(&self, metadata: &Metadata<'_>) -> bool {
+        match metadata.target() {
+            ACCESS_LOG => self.access == AccessLog::Structured,
+            COMBINED_LOG => self.access == AccessLog::Combined,
+            _ => *metadata.level() <= self.handle.level(),
+        }
+    }
+}
+
+impl<S> Filter<S> for LogFilter {
+    fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        self.takes(metadata)
+    }
+
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if self.takes(metadata) {
+            Interest::always()
+        } else {
+            Interest::never()
+        }
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        // The lines of the access log are at this level.
+        Some(self.handle.level().max(LevelFilter::INFO))
+    }
+}
+
+struct LogLayer<W, A> {
     format: LogFormat,
     fields: Map<String, Value>,
+    report_caller: bool,
     writer: W,
+    access_writer: A,
 }
 
 /// The fields of a span, kept with it.
 struct SpanFields(Map<String, Value>);
 
-impl<S, W> Layer<S> for LogLayer<W>
+impl<S, W, A> Layer<S> for LogLayer<W, A>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + 'static,
+    A: for<'a> MakeWriter<'a> + 'static,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let mut fields = Map::new();
@@ -97,7 +163,20 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        if event.metadata().target() == COMBINED_LOG {
+            let mut line = String::new();
+            event.record(&mut Message(&mut line));
+            line.push('\n');
+            // There is nowhere to report that the log cannot be written.
+            drop(self.access_writer.make_writer().write_all(line.as_bytes()));
+            return;
+        }
         let mut fields = self.fields.clone();
+        if self.report_caller {
+            let metadata = event.metadata();
+            fields.extend(metadata.file().map(|file| ("file".to_owned(), file.into())));
+            fields.extend(metadata.line().map(|line| ("line".to_owned(), line.into())));
+        }
         for span in context
             .event_scope(event)
             .into_iter()
@@ -117,100 +196,23 @@ where
         let line = match self.format {
             LogFormat::Text => text_line(level, &message, &fields),
             LogFormat::Json => json_line(level, &message, &fields),
+            LogFormat::Logstash => logstash_line(level, &message, &fields),
         };
         // There is nowhere to report that the log cannot be written.
         drop(self.writer.make_writer().write_all(line.as_bytes()));
     }
 }
 
-fn text_line(level: Level, message: &str, fields: &Map<String, Value>) -> String {
-    let mut line = format!("{} {level:<5} {}", now(), one_line(message));
-    for (name, value) in fields {
-        // Writing to a string does not fail.
-        let _ = match value {
-            Value::String(text) if is_word(text) => write!(line, " {name}={text}"),
-            // A value never looks like another line.
-            value => write!(line, " {name}={}", Quoted(value)),
-        };
-    }
-    line.push('\n');
-    line
-}
+/// Takes the message and nothing else.
+struct Message<'a>(&'a mut String);
 
-fn json_line(level: Level, message: &str, fields: &Map<String, Value>) -> String {
-    let level = level.as_str().to_ascii_lowercase();
-    let mut line = format!(
-        r#"{{"time":"{}","level":"{level}","msg":{}"#,
-        now(),
-        Quoted(&Value::from(message))
-    );
-    for (name, value) in fields {
-        if !matches!(name.as_str(), "time" | "level" | "msg") {
+impl Visit for Message<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
             // Writing to a string does not fail.
-            let _ = write!(line, ",{}:{}", Value::from(name.as_str()), Quoted(value));
+            let _ = write!(self.0, "{value:?}");
         }
     }
-    line.push_str("}\n");
-    line
-}
-
-/// The time in RFC 3339.
-fn now() -> String {
-    let mut text = String::new();
-    // Writing to a string does not fail.
-    let _ = SystemTime.format_time(&mut Writer::new(&mut text));
-    text
-}
-
-fn is_word(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .chars()
-            .all(|c| c.is_ascii_graphic() && c != '"' && c != '=')
-}
-
-/// Tells whether a character may end a line or move a cursor: control characters, those of C1 too,
-/// and Unicode's own ends of lines and paragraphs.
-fn disturbs(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
-}
-
-/// A value as JSON, in which more is escaped than JSON asks for.
-struct Quoted<'a>(&'a Value);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(Escaping(f), "{}", self.0)
-    }
-}
-
-/// Passes JSON on; what disturbs can only stand within its strings.
-struct Escaping<'a, 'b>(&'a mut fmt::Formatter<'b>);
-
-impl fmt::Write for Escaping<'_, '_> {
-    fn write_str(&mut self, json: &str) -> fmt::Result {
-        let mut rest = json;
-        while let Some((at, c)) = rest.char_indices().find(|(_, c)| disturbs(*c)) {
-            self.0.write_str(&rest[..at])?;
-            // All of them have one unit of UTF-16.
-            write!(self.0, "\\u{:04x}", u32::from(c))?;
-            rest = &rest[at + c.len_utf8()..];
-        }
-        self.0.write_str(rest)
-    }
-}
-
-/// A message with its control characters written out.
-fn one_line(message: &str) -> String {
-    let mut line = String::with_capacity(message.len());
-    for c in message.chars() {
-        if disturbs(c) {
-            line.extend(c.escape_default());
-        } else {
-            line.push(c);
-        }
-    }
-    line
 }
 
 /// Turns fields into JSON values.

@@ -8,6 +8,7 @@
 mod buffers;
 mod commit;
 mod durable;
+mod hold;
 mod hot;
 mod ingest;
 mod journal;
@@ -17,6 +18,7 @@ mod names;
 mod read;
 mod remove;
 mod sync;
+mod temporaries;
 mod tree;
 mod values;
 mod verified;
@@ -41,7 +43,10 @@ use crate::{
 
 use self::buffers::Buffers;
 use self::durable::DurableDirectories;
+pub use self::hold::{Held, Hold};
 use self::hot::Hot;
+pub use self::journal::JournalStats;
+
 use self::journal::{Journal, Operation, Promise, Suspects};
 use self::list::Listings;
 use self::tree::{Tree, errno_at};
@@ -179,6 +184,12 @@ impl Filesystem {
             journal::look_after_others(&inner, directory).map_err(io::Error::other)?;
         }
         Ok(Self { inner })
+    }
+
+    /// Returns what the journal has done so far, if there is one.
+    #[must_use]
+    pub fn journal_stats(&self) -> Option<JournalStats> {
+        self.inner.journal.as_ref().map(Journal::stats)
     }
 
     /// Makes everything durable that was answered, and leaves no journal behind. Call it when

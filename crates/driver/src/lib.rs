@@ -45,9 +45,9 @@ pub use driver::{
 pub use error::{Error, ErrorKind, Result};
 pub use ext::DriverExt;
 pub use faulty::{Fault, FaultPlan, Faulty, LoggedCall};
-pub use filesystem::{Filesystem, FilesystemOptions};
+pub use filesystem::{Filesystem, FilesystemOptions, Held, Hold, JournalStats};
 pub use ingest::{Checkpoint, Commit, Ingest, Resume, Target};
 pub use memory::{Memory, MemoryOptions};
 pub use method::Method;
-pub use observed::{DriverMetrics, MethodMetrics, Observed};
+pub use observed::{DURATION_BOUNDS, DriverMetrics, MethodMetrics, Observed};
 pub use path::{DriverPath, PathError};

@@ -17,7 +17,7 @@ use crate::{
     ReadRange, ReadStream, RedirectMethod, Result, Resume, Target,
 };
 
-pub use metrics::{DriverMetrics, MethodMetrics};
+pub use metrics::{DURATION_BOUNDS, DriverMetrics, MethodMetrics};
 
 use ingest::ObservedIngest;
 

@@ -55,7 +55,7 @@ pub use crate::error::{ApiError, Code, CodeTable, DuplicateCode, Errors, code};
 pub use crate::link::{LinkError, NextLink};
 pub use crate::manifest::{
     MAX_MANIFEST_BYTES, MAX_MANIFEST_DEPTH, MAX_MANIFEST_DESCRIPTORS, MAX_MANIFEST_VALUES,
-    Manifest, ManifestError, ManifestKind,
+    Manifest, ManifestError, ManifestKind, schema1_layers,
 };
 pub use crate::name::{NameError, RepositoryName, Tag, TagError, UploadId, UploadIdError};
 pub use crate::query::{Query, QueryError};

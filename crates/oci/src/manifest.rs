@@ -5,6 +5,7 @@
 //! that leave no room for two readings of the same bytes (CVE-2021-41190).
 
 mod parse;
+mod schema1;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,8 @@ use bytes::Bytes;
 use crate::descriptor::{Descriptor, DescriptorError};
 use crate::digest::{Algorithm, Digest};
 use crate::text::excerpt;
+
+pub use self::schema1::schema1_layers;
 
 /// 4 MiB: largest manifest, the limit that the distribution specification asks registries for.
 pub const MAX_MANIFEST_BYTES: usize = 4 * 1024 * 1024;

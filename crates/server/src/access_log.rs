@@ -4,26 +4,36 @@
 //! as nginx has, where the client left before there was an answer, or within the body of its request.
 //! What such a request has begun may still be done; lines of their own tell of that.
 
+mod combined;
+
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::LazyLock;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use http_body::{Frame, SizeHint};
-use tracing::Span;
-use wharfinger_runtime::Clock;
+use tracing::{Level, Span};
 
+use self::combined::Combined;
+use crate::app::Call;
 use crate::body::BodyEnd;
+use crate::error::FailureCode;
 use crate::listener::UnderWay;
-use crate::request::RequestInfo;
+use crate::metrics::{Ended, Handler};
+use crate::quotas::Place;
 use crate::response::{Body, BodyError, Response};
 
 /// The target of the access log's lines, by which they are switched on and off.
 pub const TARGET: &str = "wharfinger::access";
 
-/// The status of a request that nobody waited for.
-const CLIENT_CLOSED_REQUEST: u16 = 499;
+/// The target of the same lines in the Combined Log Format: their message is the whole line.
+pub const COMBINED_TARGET: &str = "wharfinger::access::combined";
+
+/// 499: the status of a request that nobody waited for.
+static CLIENT_CLOSED_REQUEST: LazyLock<StatusCode> =
+    LazyLock::new(|| StatusCode::from_u16(499).expect("it has three digits"));
 
 /// 1 KiB: no path or name of a client that means anything is longer, and a line stays a line.
 const MAX_TEXT_BYTES: usize = 1024;
@@ -37,38 +47,49 @@ pub(crate) fn excerpt(text: &str) -> &str {
 #[derive(Debug)]
 pub(crate) struct Line {
     status: Option<StatusCode>,
+    failure: Option<&'static str>,
     sent_bytes: u64,
     /// All of the answer was handed to the connection.
     whole: bool,
-    request: Arc<RequestInfo>,
-    clock: Arc<dyn Clock>,
+    call: Call,
+    body_end: BodyEnd,
     span: Span,
+    /// What the request takes of what all may have.
+    _place: Option<Place>,
 }
 
 impl Line {
     /// Begins the line of a request that has no answer yet.
-    pub(crate) fn new(request: Arc<RequestInfo>, clock: Arc<dyn Clock>, span: Span) -> Self {
+    pub(crate) fn new(call: Call, body_end: BodyEnd, span: Span) -> Self {
         Self {
             status: None,
+            failure: None,
             sent_bytes: 0,
             whole: false,
-            request,
-            clock,
+            call,
+            body_end,
             span,
+            _place: None,
         }
+    }
+
+    /// Keeps a place until the request has ended.
+    pub(crate) fn hold(&mut self, place: Place) {
+        self._place = Some(place);
     }
 
     /// Goes on with the body of the answer.
     pub(crate) fn answered(
         mut self,
         response: Response,
-        end: &BodyEnd,
         mut under_way: UnderWay,
     ) -> http::Response<LoggedBody> {
-        self.status = (!end.client_gone()).then_some(response.status());
+        self.status = (!self.body_end.client_gone()).then_some(response.status());
+        let failure = response.extensions().get::<FailureCode>();
+        self.failure = failure.map(|FailureCode(id)| *id);
         under_way.answered();
         // Such a body is not sent.
-        self.whole = *self.request.method() == Method::HEAD;
+        self.whole = *self.call.request.method() == Method::HEAD;
         response.map(|body| LoggedBody {
             body,
             line: self,
@@ -77,20 +98,55 @@ impl Line {
     }
 }
 
+impl Line {
+    fn count(&self, duration: Duration) {
+        let Call { app, request } = &self.call;
+        let handler = request.handler().unwrap_or_else(|| {
+            // It never came so far as to be counted among those under way.
+            app.metrics.began(Handler::None);
+            Handler::None
+        });
+        app.metrics.ended(&Ended {
+            handler,
+            method: request.method(),
+            status: self.status.unwrap_or(*CLIENT_CLOSED_REQUEST),
+            failure: self.failure,
+            duration,
+            received_bytes: self.body_end.received_bytes(),
+            sent_bytes: self.sent_bytes,
+        });
+    }
+}
+
 impl Drop for Line {
     fn drop(&mut self) {
-        let duration = self.clock.monotonic().saturating_sub(self.request.began());
+        let Call { app, request } = &self.call;
+        let duration = app
+            .runtime
+            .clock
+            .monotonic()
+            .saturating_sub(request.began());
         let duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         let status = self.status.as_ref().map(StatusCode::as_u16);
+        self.count(duration);
         let cut = !self.whole || status.is_none();
         let _entered = self.span.enter();
+        if tracing::enabled!(target: COMBINED_TARGET, Level::INFO) {
+            let line = Combined {
+                request,
+                status: status.unwrap_or(CLIENT_CLOSED_REQUEST.as_u16()),
+                sent_bytes: self.sent_bytes,
+                at: app.runtime.clock.now(),
+            };
+            tracing::info!(target: COMBINED_TARGET, "{line}");
+        }
         tracing::info!(
             target: TARGET,
-            status = status.unwrap_or(CLIENT_CLOSED_REQUEST),
+            status = status.unwrap_or(CLIENT_CLOSED_REQUEST.as_u16()),
             bytes = self.sent_bytes,
             duration_us,
             cut = cut.then_some(true),
-            user_agent = self.request.user_agent().map(excerpt),
+            user_agent = request.user_agent().map(excerpt),
             "{}",
             if status.is_some() { "answered" } else { "not answered" }
         );

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use futures_util::TryFutureExt as _;
 use http::{HeaderName, HeaderValue};
-use tokio::sync::Semaphore;
 use tracing::{Instrument as _, Span};
 use wharfinger_auth::{Gate, Principal};
 use wharfinger_oci::{CodeTable, Query, RepositoryName, Route};
@@ -15,6 +14,9 @@ use wharfinger_store::{Repository, Store};
 use crate::config::{Config, Limits, Pages};
 use crate::error::Failure;
 use crate::event::{Event, EventAction, Events, Target};
+use crate::health::Health;
+use crate::metrics::{Handler, HttpMetrics};
+use crate::quotas::Quotas;
 use crate::request::{RequestIds, RequestInfo};
 use crate::server::Parts;
 use crate::upload_token::UploadTokens;
@@ -30,13 +32,15 @@ pub(crate) struct App {
     pub(crate) ids: RequestIds,
     pub(crate) codes: CodeTable,
     pub(crate) delete_enabled: bool,
-    pub(crate) pages: Pages,
     pub(crate) urls: Urls,
     /// What every answer has besides its own headers.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) read_only: bool,
+    pub(crate) pages: Pages,
     pub(crate) limits: Limits,
-    /// A permit for each byte of a body that is held whole in memory.
-    pub(crate) body_memory: Arc<Semaphore>,
+    pub(crate) quotas: Arc<Quotas>,
+    pub(crate) metrics: Arc<HttpMetrics>,
+    pub(crate) health: Arc<Health>,
     events: Events,
 }
 
@@ -50,16 +54,14 @@ impl App {
             tokens: UploadTokens::new(&config.secret),
             codes: parts.codes,
             delete_enabled: config.delete_enabled,
-            pages: config.pages,
             urls: config.urls.clone(),
             headers: config.headers.clone(),
-            body_memory: Arc::new(Semaphore::new(
-                config
-                    .limits
-                    .manifest_memory_bytes
-                    .min(Semaphore::MAX_PERMITS),
-            )),
+            read_only: config.read_only,
+            pages: config.pages,
+            quotas: Arc::new(Quotas::new(&config.limits)),
             limits: config.limits.clone(),
+            metrics: parts.metrics,
+            health: parts.health,
             events: Events::new(parts.events),
         }
     }
@@ -76,6 +78,12 @@ impl Call {
     /// Returns a repository, whether it exists or not.
     pub(crate) fn repository(&self, name: &RepositoryName) -> Repository {
         self.app.store.repository(name)
+    }
+
+    /// Counts the request under what it asks for, from now on.
+    pub(crate) fn begin(&self, handler: Handler) {
+        self.request.note_handler(handler);
+        self.app.metrics.began(handler);
     }
 
     /// Returns the URL of a route as the client sees it.

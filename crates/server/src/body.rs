@@ -1,9 +1,10 @@
 //! The body of a request, as a stream of pieces.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -13,10 +14,10 @@ use http::header::EXPECT;
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::app::App;
 use crate::config::Limits;
+use crate::quotas::{NoRoom, Room};
 use crate::request::RequestInfo;
 
 /// 64 KiB: most of a refused body that is read only to keep the connection. A client that has more
@@ -35,6 +36,7 @@ pub(crate) struct RequestBody {
     withheld: bool,
     end: BodyEnd,
     pace: Pace,
+    client: IpAddr,
 }
 
 /// Tells how a body has ended, also after the body itself is gone.
@@ -45,6 +47,8 @@ pub(crate) struct BodyEnd(Arc<EndFlags>);
 struct EndFlags {
     reached: AtomicBool,
     gone: AtomicBool,
+    /// How much has come so far.
+    received_bytes: AtomicU64,
 }
 
 impl BodyEnd {
@@ -56,6 +60,11 @@ impl BodyEnd {
     /// Tells whether the client left within the body, and so waits for no answer.
     pub(crate) fn client_gone(&self) -> bool {
         self.0.gone.load(Ordering::Acquire)
+    }
+
+    /// Returns how much of the body was read.
+    pub(crate) fn received_bytes(&self) -> u64 {
+        self.0.received_bytes.load(Ordering::Relaxed)
     }
 
     fn reach(&self) {
@@ -87,6 +96,9 @@ pub(crate) enum Cut {
     /// It came, but by drops.
     #[error("the body came at less than {0} bytes a second")]
     Slow(u64),
+    /// It holds memory, and took too long for that.
+    #[error("the body has not come within {0:?}")]
+    Late(Duration),
 }
 
 /// Why a body was not taken whole.
@@ -104,13 +116,25 @@ pub(crate) enum CollectError {
     /// All bodies together have more than is held in memory.
     #[error("too many bodies are held in memory")]
     NoMemory,
+    /// The bodies of this client have more than its share.
+    #[error("too many bodies of one client are held in memory")]
+    NoShare,
+}
+
+impl From<NoRoom> for CollectError {
+    fn from(reason: NoRoom) -> Self {
+        match reason {
+            NoRoom::All => Self::NoMemory,
+            NoRoom::Client => Self::NoShare,
+        }
+    }
 }
 
 /// A whole body. While it is there, its bytes count among those that are held in memory.
 #[derive(Debug)]
 pub(crate) struct WholeBody {
     pub(crate) bytes: Bytes,
-    pub(crate) memory: OwnedSemaphorePermit,
+    pub(crate) memory: Room,
 }
 
 impl RequestBody {
@@ -126,6 +150,7 @@ impl RequestBody {
             withheld,
             end,
             pace: Pace::default(),
+            client: request.peer().client(),
         }
     }
 
@@ -149,6 +174,8 @@ impl RequestBody {
                 && !data.is_empty()
             {
                 self.pace.received_bytes += data.len() as u64;
+                let received = &self.end.0.received_bytes;
+                received.store(self.pace.received_bytes, Ordering::Relaxed);
                 return Ok(Some(unpinned(data)));
             }
         }
@@ -187,27 +214,20 @@ impl RequestBody {
     /// Fails if the body is cut, has more than `limit_bytes`, or finds no room beside all others;
     /// then no more than a piece beyond what there is room for was read.
     pub(crate) async fn collect(&mut self, limit_bytes: usize) -> Result<WholeBody, CollectError> {
-        let mut memory = self.room_for(0)?;
+        self.pace.most = Some(self.app.limits.whole_body_timeout);
+        let mut memory = self.app.quotas.room(self.client, 0)?;
         let mut all = Pieces::default();
         while let Some(piece) = self.next().await? {
             if all.len() + piece.len() > limit_bytes {
                 return Err(CollectError::TooLong { limit_bytes });
             }
-            memory.merge(self.room_for(piece.len())?);
+            memory.grow(piece.len())?;
             all.push(piece);
         }
         Ok(WholeBody {
             bytes: all.join(),
             memory,
         })
-    }
-
-    /// Takes room in memory. Nobody waits for it: whoever waits holds some already.
-    fn room_for(&self, bytes: usize) -> Result<OwnedSemaphorePermit, CollectError> {
-        let bytes = u32::try_from(bytes).map_err(|_| CollectError::NoMemory)?;
-        Arc::clone(&self.app.body_memory)
-            .try_acquire_many_owned(bytes)
-            .map_err(|_| CollectError::NoMemory)
     }
 
     /// Passes a result on; of a refusal once a short rest of the body was read.
@@ -281,12 +301,25 @@ struct Pace {
     received_bytes: u64,
     /// How long it was waited for. What the storage takes is not the client's time.
     waited: Duration,
+    /// How long it may be waited for in all, whatever has come.
+    most: Option<Duration>,
 }
 
 impl Pace {
     /// Returns how long the next piece may be waited for, and what is the matter if it has not come
     /// by then.
     fn patience(&self, limits: &Limits) -> (Duration, Cut) {
+        let (patience, cut) = self.at_rate(limits);
+        let left = self
+            .most
+            .map(|most| (most.saturating_sub(self.waited), most));
+        match left {
+            Some((left, most)) if left < patience => (left, Cut::Late(most)),
+            _ => (patience, cut),
+        }
+    }
+
+    fn at_rate(&self, limits: &Limits) -> (Duration, Cut) {
         let (idle, rate) = (limits.body_idle_timeout, limits.min_body_rate);
         let allowed = match self.received_bytes.checked_div(rate) {
             Some(seconds) => limits.body_grace.max(Duration::from_secs(seconds)),
@@ -324,6 +357,7 @@ mod tests {
         let pace = Pace {
             received_bytes,
             waited,
+            most: None,
         };
         let (patience, cut) = pace.patience(&Limits::default());
         (patience, matches!(cut, Cut::Slow(1024)))
@@ -337,6 +371,15 @@ mod tests {
         assert_eq!(patience(100 * 1024, secs(30)), (secs(70), true));
         // Whoever was fast may rest for as long as anybody.
         assert_eq!(patience(1 << 30, secs(1000)), (secs(120), false));
+        // Unless it holds memory.
+        let held = Pace {
+            received_bytes: 1 << 22,
+            waited: secs(50),
+            most: Some(secs(60)),
+        };
+        let (patience, cut) = held.patience(&Limits::default());
+        assert_eq!(patience, secs(10));
+        assert!(matches!(cut, Cut::Late(_)));
         let unlimited = Limits {
             min_body_rate: 0,
             ..Limits::default()

@@ -50,6 +50,22 @@ pub const DEFAULT_BUFFER_BYTES: usize = 32 * 1024;
 /// 10,000: more than a node serves at once, fewer than would use up its memory.
 pub const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
 
+/// 5,000: half of all, so that one address cannot keep everybody else out, and a proxy is not bounded by it.
+pub const DEFAULT_MAX_ADDRESS_CONNECTIONS: usize = 5_000;
+
+/// 10,000: one for each connection. HTTP/1 never reaches it.
+pub const DEFAULT_MAX_REQUESTS: usize = 10_000;
+
+/// 9,000: nine tenths, so that content can be pulled however many push.
+pub const DEFAULT_MAX_UPLOADS: usize = 9_000;
+
+/// 60 s: a body that is held in memory as a whole is 4 MiB at most, which comes in time at 70 KiB/s. At
+/// the rate for any body it could hold its memory for an hour.
+pub const DEFAULT_WHOLE_BODY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// 1 KiB/s, as for bodies.
+pub const DEFAULT_MIN_ANSWER_RATE: u64 = 1024;
+
 /// 1,000 repositories, as in Distribution.
 pub const DEFAULT_MOST_REPOSITORIES: usize = 1000;
 
@@ -75,6 +91,8 @@ pub struct Config {
     pub secret: Secret<Vec<u8>>,
     /// Whether anything may be deleted.
     pub delete_enabled: bool,
+    /// Whether nothing may be changed at all.
+    pub read_only: bool,
     /// How long requests may go on after the end was asked for; zero cuts them at once.
     pub drain_timeout: Duration,
     /// How long pages of lists may be.
@@ -96,6 +114,7 @@ impl Config {
             headers: Vec::new(),
             secret,
             delete_enabled: false,
+            read_only: false,
             drain_timeout: DEFAULT_DRAIN_TIMEOUT,
             pages: Pages::default(),
             limits: Limits::default(),
@@ -174,6 +193,12 @@ impl From<SocketAddr> for Endpoint {
 pub struct Limits {
     /// How many connections are open at once; further ones wait to be accepted.
     pub max_connections: usize,
+    /// How many of them one address may have; requests on further ones are refused.
+    pub max_address_connections: usize,
+    /// How many requests are under way at once; further ones are refused.
+    pub max_requests: usize,
+    /// How many of them may bring content.
+    pub max_uploads: usize,
     /// How long the handshake of TLS may take.
     pub handshake_timeout: Duration,
     /// How long the head of a request may take, and a new connection may be without one.
@@ -186,12 +211,17 @@ pub struct Limits {
     pub body_grace: Duration,
     /// How many bytes of a body have to come in a second of waiting, on average; 0 is no limit.
     pub min_body_rate: u64,
+    /// How long a body that is held in memory as a whole may be waited for.
+    pub whole_body_timeout: Duration,
     /// How long the rest of a refused body is read, so that the connection can be kept.
     pub refused_body_timeout: Duration,
     /// How many bytes of manifests that are being pushed are held in memory, over all requests.
     pub manifest_memory_bytes: usize,
     /// How long a client may take nothing of its answer.
     pub write_idle_timeout: Duration,
+    /// How many bytes of an answer have to be taken in a second of waiting, on average over
+    /// [`Self::write_idle_timeout`]; 0 is no limit.
+    pub min_answer_rate: u64,
     /// How many bytes of a connection are buffered in each direction; at least 8 KiB.
     pub buffer_bytes: usize,
 }
@@ -200,15 +230,20 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: DEFAULT_MAX_CONNECTIONS,
+            max_address_connections: DEFAULT_MAX_ADDRESS_CONNECTIONS,
+            max_requests: DEFAULT_MAX_REQUESTS,
+            max_uploads: DEFAULT_MAX_UPLOADS,
             handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
             header_timeout: DEFAULT_HEADER_TIMEOUT,
             idle_timeout: DEFAULT_IDLE_TIMEOUT,
             body_idle_timeout: DEFAULT_BODY_IDLE_TIMEOUT,
             body_grace: DEFAULT_BODY_GRACE,
             min_body_rate: DEFAULT_MIN_BODY_RATE,
+            whole_body_timeout: DEFAULT_WHOLE_BODY_TIMEOUT,
             refused_body_timeout: DEFAULT_REFUSED_BODY_TIMEOUT,
             manifest_memory_bytes: DEFAULT_MANIFEST_MEMORY_BYTES,
             write_idle_timeout: DEFAULT_WRITE_IDLE_TIMEOUT,
+            min_answer_rate: DEFAULT_MIN_ANSWER_RATE,
             buffer_bytes: DEFAULT_BUFFER_BYTES,
         }
     }

@@ -21,6 +21,8 @@
 //! | number of a page malformed or too large | `PAGINATION_NUMBER_INVALID` | 400 |
 //! | storage full | `STORAGE_FULL` | 507, with Retry-After |
 //! | manifests that are being pushed fill the memory for them | `UNAVAILABLE` | 503, with Retry-After |
+//! | too many requests or uploads are under way | `UNAVAILABLE` | 503, with Retry-After |
+//! | one client has too many connections or too much in memory | `TOOMANYREQUESTS` | 429, with Retry-After |
 //! | storage failed otherwise | `UNAVAILABLE` | 503, with Retry-After |
 //! | content damaged, or a fault of ours | `UNKNOWN` | 500 |
 //!
@@ -40,6 +42,7 @@ use wharfinger_oci::{
 use wharfinger_store::{self as store, ErrorKind};
 
 use crate::body::{CollectError, Cut};
+use crate::request::RequestId;
 use crate::response::{Reply, Response};
 use crate::upload_token::TokenError;
 
@@ -110,6 +113,10 @@ const RETRY_FULL_SECONDS: u16 = 30;
 /// After 5 s: long enough for a restart, short enough for a client that waits.
 const RETRY_UNAVAILABLE_SECONDS: u16 = 5;
 
+/// The identifier of the first error, which goes with an answer to where it is counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FailureCode(pub(crate) &'static str);
+
 /// A request that failed: the answer, and what is only for the log.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -133,6 +140,19 @@ impl Failure {
     /// Fails for a method that the path does not have; it has those in `allowed`.
     pub(crate) fn method(allowed: &'static str) -> Self {
         Self::new(&code::UNSUPPORTED).with_header(ALLOW, HeaderValue::from_static(allowed))
+    }
+
+    /// Fails since all clients together ask for more than there is room for.
+    pub(crate) fn busy() -> Self {
+        let busy = Self::new(&code::UNAVAILABLE).retry_after(RETRY_UNAVAILABLE_SECONDS);
+        // A flood of requests is no flood of lines: it is counted, and the access log has it.
+        busy.logged()
+    }
+
+    /// Fails since this client asks for more than its share.
+    pub(crate) fn too_many() -> Self {
+        let refused = Self::new(&code::TOOMANYREQUESTS).retry_after(RETRY_UNAVAILABLE_SECONDS);
+        refused.logged()
     }
 
     /// Fails for a fault of ours, which the log names.
@@ -194,6 +214,22 @@ impl Failure {
         }
     }
 
+    /// Names the request to whoever has to look for it in the log: in the errors that are not the
+    /// client's and have nothing else to say.
+    pub(crate) fn in_request(mut self, id: &RequestId) -> Self {
+        let named = self.errors.iter().cloned().map(|error| {
+            if error.code.status.is_server_error() && error.detail.is_none() {
+                error.with_detail(serde_json::json!({ "request_id": id.as_str() }))
+            } else {
+                error
+            }
+        });
+        if let Some(errors) = Errors::from_vec(named.collect()) {
+            self.errors = errors;
+        }
+        self
+    }
+
     /// Makes the answer, with the status that `codes` has for it, and writes the log line unless that
     /// was done.
     pub(crate) fn into_response(self, codes: &CodeTable) -> Response {
@@ -206,10 +242,14 @@ impl Failure {
             return Reply::errors(&Errors::from(unknown), unknown.status).done();
         };
         let reply = Reply::errors(&self.errors, status);
-        self.headers
+        let mut response = self
+            .headers
             .into_iter()
             .fold(reply, |reply, (name, value)| reply.header(name, value))
-            .done()
+            .done();
+        let id = self.errors.first().code.id;
+        response.extensions_mut().insert(FailureCode(id));
+        response
     }
 }
 
@@ -319,7 +359,7 @@ impl From<Cut> for Failure {
         let code = match cut {
             // Where the connection is gone nobody reads this.
             Cut::Connection(_) => &code::SIZE_INVALID,
-            Cut::Idle(_) | Cut::Slow(_) => &BODY_TIMEOUT,
+            Cut::Idle(_) | Cut::Slow(_) | Cut::Late(_) => &BODY_TIMEOUT,
         };
         Self::new(code).with_cause(cut)
     }
@@ -330,9 +370,8 @@ impl From<CollectError> for Failure {
         match error {
             CollectError::Cut(cut) => cut.into(),
             CollectError::TooLong { .. } => Self::because(&MANIFEST_TOO_LARGE, error.to_string()),
-            CollectError::NoMemory => Self::new(&code::UNAVAILABLE)
-                .retry_after(RETRY_UNAVAILABLE_SECONDS)
-                .with_cause(error),
+            CollectError::NoMemory => Self::busy().with_cause(error),
+            CollectError::NoShare => Self::too_many().with_cause(error),
         }
     }
 }

@@ -16,7 +16,7 @@
 //! use wharfinger_auth::{Gate, Open};
 //! use wharfinger_driver::Memory;
 //! use wharfinger_runtime::{Runtime, Secret};
-//! use wharfinger_server::{Config, Parts, Server};
+//! use wharfinger_server::{Config, Health, HttpMetrics, Parts, Server};
 //! use wharfinger_store::{Store, StoreOptions};
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
@@ -28,7 +28,10 @@
 //! let config = Config::new(([127, 0, 0, 1], 0).into(), secret);
 //! let gate = Gate::new(Arc::new(Open));
 //! let codes = wharfinger_server::codes();
-//! let parts = Parts { store, gate, runtime: runtime.clone(), codes, events: Vec::new() };
+//! let metrics = Arc::new(HttpMetrics::new(&codes));
+//! let health = Arc::new(Health::new());
+//! let events = Vec::new();
+//! let parts = Parts { store, gate, runtime: runtime.clone(), codes, events, metrics, health };
 //! let server = Server::bind(config, parts).await?;
 //! assert_ne!(server.local_addrs()[0].port(), 0);
 //!
@@ -46,11 +49,15 @@ mod app;
 mod body;
 mod conditional;
 mod config;
+mod debug;
 mod error;
 mod event;
 mod handlers;
+mod health;
 mod listener;
+mod metrics;
 mod page;
+mod quotas;
 mod request;
 mod response;
 mod router;
@@ -60,18 +67,22 @@ mod tls;
 mod upload_token;
 mod urls;
 
-pub use crate::access_log::TARGET as ACCESS_LOG;
+pub use crate::access_log::{COMBINED_TARGET as COMBINED_LOG, TARGET as ACCESS_LOG};
 pub use crate::config::{
     Config, DEFAULT_BODY_GRACE, DEFAULT_BODY_IDLE_TIMEOUT, DEFAULT_BUFFER_BYTES,
     DEFAULT_DRAIN_TIMEOUT, DEFAULT_HANDSHAKE_TIMEOUT, DEFAULT_HEADER_TIMEOUT, DEFAULT_IDLE_TIMEOUT,
-    DEFAULT_MANIFEST_MEMORY_BYTES, DEFAULT_MAX_CONNECTIONS, DEFAULT_MIN_BODY_RATE,
+    DEFAULT_MANIFEST_MEMORY_BYTES, DEFAULT_MAX_ADDRESS_CONNECTIONS, DEFAULT_MAX_CONNECTIONS,
+    DEFAULT_MAX_REQUESTS, DEFAULT_MAX_UPLOADS, DEFAULT_MIN_ANSWER_RATE, DEFAULT_MIN_BODY_RATE,
     DEFAULT_MOST_REPOSITORIES, DEFAULT_MOST_TAGS, DEFAULT_REFUSED_BODY_TIMEOUT,
-    DEFAULT_WRITE_IDLE_TIMEOUT, Endpoint, Inherited, Limits, Pages,
+    DEFAULT_WHOLE_BODY_TIMEOUT, DEFAULT_WRITE_IDLE_TIMEOUT, Endpoint, Inherited, Limits, Pages,
 };
+pub use crate::debug::{Debug, is_local};
 pub use crate::error::{
     BODY_TIMEOUT, MANIFEST_TOO_LARGE, QUERY_INVALID, STORAGE_FULL, TARGET_TOO_LONG, codes,
 };
 pub use crate::event::{Event, EventAction, EventCounters, EventSink, Target};
+pub use crate::health::{Check, CheckKind, Disk, Health, Readiness, Space, Web, WebError};
+pub use crate::metrics::{HttpMetrics, Metrics, Sources, UploadCensus};
 pub use crate::request::{Peer, RequestId, RequestInfo};
 pub use crate::server::{Error, ErrorKind, Parts, Server};
 pub use crate::tls::{

@@ -11,6 +11,7 @@
 mod alarm;
 mod bound;
 mod linger;
+mod pace;
 mod preface;
 mod protocols;
 mod requests;
@@ -33,6 +34,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::app::App;
 use crate::config::Config;
+use crate::metrics::{HttpMetrics, Shed};
 use crate::request::{Peer, Via};
 use crate::service::serve;
 use crate::tls::Certificates;
@@ -122,14 +124,29 @@ impl Connections {
         drop(all.await);
     }
 
+    /// Returns how many connections are left to clients that have not too many.
+    fn reserve(&self) -> usize {
+        usize::try_from(self.max / 4).unwrap_or(0)
+    }
+
     /// Serves one connection to its end.
     async fn serve(&self, accepted: Accepted, peer: Peer, permit: OwnedSemaphorePermit) {
+        let app = &self.app;
+        let _counted = Counted::new(&app.metrics);
+        let connected = app.quotas.connect(peer.client());
+        let within_quota = connected.is_within_quota();
+        if !within_quota && self.permits.available_permits() < self.reserve() {
+            // It would keep others out until it is told why it is not served.
+            app.metrics.shed(Shed::AddressConnections);
+            return;
+        }
         let served = async {
             // It is waited for where it is served, not where it was accepted.
             let socket = Lingering::new(Socket::try_from(accepted)?);
             let via = Via {
                 peer,
                 secure: self.certificates.is_some(),
+                within_quota,
             };
             if self.certificates.is_none() && !self.h2c {
                 return self.http1(socket, via).await;
@@ -250,6 +267,23 @@ fn describe(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     let texts: Vec<_> = causes.map(ToString::to_string).collect();
     texts.join(": ")
+}
+
+/// A connection that is counted as open until this is dropped.
+#[derive(Debug)]
+struct Counted<'a>(&'a HttpMetrics);
+
+impl<'a> Counted<'a> {
+    fn new(metrics: &'a HttpMetrics) -> Self {
+        metrics.connection_opened();
+        Self(metrics)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.connection_closed();
+    }
 }
 
 /// Accepts connections for as long as it is polled.

@@ -1,25 +1,60 @@
 //! What is known of a request.
 
 use std::fmt;
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
 use http::request::Parts;
 use http::uri::Authority;
-use http::{HeaderMap, HeaderName, Method, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use uuid::{Builder, Uuid};
 use wharfinger_oci::Query;
 use wharfinger_runtime::Entropy;
 
-/// The name of one request, in logs and events; no two are the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RequestId(Uuid);
+use crate::metrics::Handler;
+
+/// The header in which a client or a proxy names its request, and in which the answer names it.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// 128: several times what proxies make.
+const MAX_REQUEST_ID_BYTES: usize = 128;
+
+/// The name of one request, in logs, events and answers.
+///
+/// It is the one that the client or a proxy has given, so that what the two say of it can be put
+/// together, or else one that no other request has. It is short and holds nothing that would have to
+/// be escaped anywhere.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// Takes what the client calls its request, if that is a name.
+    fn given(headers: &HeaderMap) -> Option<Self> {
+        let value = headers.get(&REQUEST_ID)?;
+        let is_plain = |b: &u8| b.is_ascii_alphanumeric() || b"-_.:/+=@".contains(b);
+        let bytes = value.as_bytes();
+        let is_name =
+            !bytes.is_empty() && bytes.len() <= MAX_REQUEST_ID_BYTES && bytes.iter().all(is_plain);
+        is_name.then(|| Self(value.clone()))
+    }
+
+    /// Returns the name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+
+    /// Returns the name as the value of a header.
+    pub(crate) fn header(&self) -> HeaderValue {
+        self.0.clone()
+    }
+}
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        f.write_str(self.as_str())
     }
 }
 
@@ -47,7 +82,10 @@ impl RequestIds {
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&self.start);
         bytes[8..].copy_from_slice(&count.to_be_bytes());
-        RequestId(Builder::from_custom_bytes(bytes).into_uuid())
+        let mut text = Uuid::encode_buffer();
+        let id = Builder::from_custom_bytes(bytes).into_uuid();
+        let id = id.hyphenated().encode_lower(&mut text);
+        RequestId(HeaderValue::from_str(id).expect("digits and hyphens are visible ASCII"))
     }
 }
 
@@ -71,6 +109,14 @@ impl Peer {
     }
 }
 
+impl Peer {
+    /// Returns what quotas count it under: all that come over a Unix socket are one.
+    pub(crate) fn client(&self) -> IpAddr {
+        self.address()
+            .map_or(Ipv4Addr::UNSPECIFIED.into(), |address| address.ip())
+    }
+}
+
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -87,6 +133,8 @@ pub(crate) struct Via {
     pub(crate) peer: Peer,
     /// Nobody between can read or change anything.
     pub(crate) secure: bool,
+    /// The client has no more connections than it may.
+    pub(crate) within_quota: bool,
 }
 
 /// A request without its body.
@@ -97,16 +145,19 @@ pub struct RequestInfo {
     parts: Parts,
     query: Query,
     began: Duration,
+    /// What it asked for, once that is known: a place in [`Handler::ALL`], counted from 1.
+    handler: AtomicU8,
 }
 
 impl RequestInfo {
     pub(crate) fn new(ids: &RequestIds, via: Via, parts: Parts, began: Duration) -> Self {
         Self {
-            id: ids.next(),
+            id: RequestId::given(&parts.headers).unwrap_or_else(|| ids.next()),
             via,
             parts,
             query: Query::new(),
             began,
+            handler: AtomicU8::new(0),
         }
     }
 
@@ -116,8 +167,20 @@ impl RequestInfo {
 
     /// Returns the request's name.
     #[must_use]
-    pub fn id(&self) -> RequestId {
-        self.id
+    pub fn id(&self) -> &RequestId {
+        &self.id
+    }
+
+    /// Notes what the request asks for.
+    pub(crate) fn note_handler(&self, handler: Handler) {
+        self.handler.store(handler as u8 + 1, Ordering::Relaxed);
+    }
+
+    /// Returns what the request asks for, if that was found out.
+    pub(crate) fn handler(&self) -> Option<Handler> {
+        let place = self.handler.load(Ordering::Relaxed);
+        let index = usize::from(place.checked_sub(1)?);
+        Handler::ALL.get(index).copied()
     }
 
     /// Returns the other end of the connection.
@@ -212,5 +275,30 @@ mod tests {
         let (a, b) = (ids.next().to_string(), ids.next().to_string());
         assert_ne!(a, b);
         assert_eq!(a.len(), 36);
+    }
+
+    #[test]
+    fn a_request_has_the_name_that_it_came_with_if_that_is_one() {
+        let id = |name: &str| {
+            let request = http::Request::builder().uri("/x").header(REQUEST_ID, name);
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            let ids = RequestIds::new(&SeededEntropy::new(1));
+            let via = Via {
+                peer: Peer::Unix,
+                secure: false,
+                within_quota: true,
+            };
+            RequestInfo::new(&ids, via, parts, Duration::ZERO)
+                .id()
+                .to_string()
+        };
+        let longest = "a".repeat(MAX_REQUEST_ID_BYTES);
+        for name in ["abc", "Root=1-67891233-abcdef", "a/b", &longest] {
+            assert_eq!(id(name), name);
+        }
+        let longer = "a".repeat(MAX_REQUEST_ID_BYTES + 1);
+        for name in ["", "a b", "a\"b", "a\tb", "{a}", &longer] {
+            assert_eq!(id(name).len(), 36, "{name}");
+        }
     }
 }

@@ -32,6 +32,7 @@ use wharfinger_auth::action::{
 use wharfinger_oci::{Query, Reference, RepositoryName, Route, RouteError, Tag, code};
 
 use crate::error::{Failure, TARGET_TOO_LONG};
+use crate::metrics::Handler;
 
 /// 64: the specification asks for ten at least, and twice as many hardly fit into a URL.
 const MAX_TAGS: usize = 64;
@@ -58,6 +59,66 @@ pub(crate) enum Action {
     WriteUpload(WriteUpload),
     FinishUpload(FinishUpload),
     CancelUpload(CancelUpload),
+}
+
+impl Action {
+    /// Tells whether it brings content, which costs more than to give it out.
+    pub(crate) fn brings_content(&self) -> bool {
+        matches!(
+            self,
+            Self::PushManifest(_)
+                | Self::StartUpload(_)
+                | Self::WriteUpload(_)
+                | Self::FinishUpload(_)
+        )
+    }
+
+    /// Returns what it is counted under.
+    pub(crate) fn handler(&self) -> Handler {
+        match self {
+            Self::Front
+            | Self::Ping(_)
+            | Self::ListExtensions(_)
+            | Self::ListRepositoryExtensions(_) => Handler::Base,
+            Self::ListReferrers(_) => Handler::Referrers,
+            Self::ListRepositories(_) => Handler::Catalog,
+            Self::ListTags(_) => Handler::Tags,
+            Self::PullManifest(_)
+            | Self::PushManifest(_)
+            | Self::DeleteManifest(_)
+            | Self::DeleteTag(_) => Handler::Manifest,
+            Self::PullBlob(_) | Self::DeleteBlob(_) => Handler::Blob,
+            Self::StartUpload(_) => Handler::BlobUpload,
+            Self::ReadUpload(_)
+            | Self::WriteUpload(_)
+            | Self::FinishUpload(_)
+            | Self::CancelUpload(_) => Handler::BlobUploadChunk,
+        }
+    }
+
+    /// For an action that changes something: the methods that its path has where nothing may be changed.
+    pub(crate) fn methods_without_changes(&self) -> Option<&'static str> {
+        match self {
+            Self::Front
+            | Self::Ping(_)
+            | Self::ListRepositories(_)
+            | Self::ListTags(_)
+            | Self::ListReferrers(_)
+            | Self::ListExtensions(_)
+            | Self::ListRepositoryExtensions(_)
+            | Self::PullManifest(_)
+            | Self::PullBlob(_)
+            | Self::ReadUpload(_) => None,
+            Self::StartUpload(_) => Some(""),
+            Self::PushManifest(_)
+            | Self::DeleteManifest(_)
+            | Self::DeleteTag(_)
+            | Self::DeleteBlob(_)
+            | Self::WriteUpload(_)
+            | Self::FinishUpload(_)
+            | Self::CancelUpload(_) => Some("GET, HEAD"),
+        }
+    }
 }
 
 /// Finds out what a request asks for.

@@ -18,7 +18,9 @@ use wharfinger_store::Store;
 use crate::app::App;
 use crate::config::Config;
 use crate::event::EventSink;
+use crate::health::Health;
 use crate::listener::{Bound, Connections, accept};
+use crate::metrics::HttpMetrics;
 use crate::tls::{self, Certificates};
 
 /// What the server is made of.
@@ -34,6 +36,10 @@ pub struct Parts {
     pub codes: CodeTable,
     /// Who wants to hear of events, in this order.
     pub events: Vec<Arc<dyn EventSink>>,
+    /// Where requests and connections are counted.
+    pub metrics: Arc<HttpMetrics>,
+    /// Whether requests are answered at all.
+    pub health: Arc<Health>,
 }
 
 /// A server that listens and does not yet answer.
@@ -124,6 +130,8 @@ impl Server {
             until_stopped(Box::pin(certificates.follow(self.reload, runtime)));
         }
         shutdown.await;
+        // Whoever spreads requests over nodes hears of it first.
+        self.app.health.drain();
         tracing::info!(timeout = ?self.config.drain_timeout, "letting requests end");
         drop(stop_on_drop);
         connections.drain(self.config.drain_timeout).await;

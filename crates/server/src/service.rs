@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use http::header::CONNECTION;
+use http::header::{ALLOW, CONNECTION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
 use hyper::body::Incoming;
 use tracing::Instrument as _;
 use wharfinger_auth::Principal;
-use wharfinger_oci::{CodeTable, Query, RouteError, code};
+use wharfinger_oci::{Query, RouteError, code};
 
 use crate::access_log::{self, LoggedBody};
 use crate::app::{App, Call};
@@ -20,7 +20,9 @@ use crate::body::RequestBody;
 use crate::error::{Failure, TARGET_TOO_LONG};
 use crate::handlers;
 use crate::listener::UnderWay;
-use crate::request::{RequestInfo, Via};
+use crate::metrics::{Handler, Shed};
+use crate::quotas::Place;
+use crate::request::{REQUEST_ID, RequestInfo, Via};
 use crate::response::{Body, Response};
 use crate::router::{Action, route};
 
@@ -35,15 +37,14 @@ pub(crate) fn serve(
     request: Request<Incoming>,
     under_way: UnderWay,
 ) -> impl Future<Output = Result<http::Response<LoggedBody>, Infallible>> + Send {
-    let clock = Arc::clone(&app.runtime.clock);
     let (parts, incoming) = request.into_parts();
-    let mut request = RequestInfo::new(&app.ids, via, parts, clock.monotonic());
+    let mut request = RequestInfo::new(&app.ids, via, parts, app.runtime.clock.monotonic());
     let query = Query::parse(request.raw_query());
     let query = query.map(|query| request.set_query(query));
     // At the level of errors, so that every line tells which request it belongs to.
     let span = tracing::error_span!(
         "request",
-        id = %request.id(),
+        id = request.id().as_str(),
         method = %request.method(),
         path = access_log::excerpt(request.path()),
         peer = %via.peer,
@@ -54,14 +55,21 @@ pub(crate) fn serve(
         app,
         request: Arc::new(request),
     };
-    let line = access_log::Line::new(Arc::clone(&call.request), clock, span.clone());
+    let mut line = access_log::Line::new(call.clone(), end.clone(), span.clone());
+    let admitted = query.map_err(Failure::from);
+    let admitted = admitted.and_then(|()| admit(&call, via.within_quota));
+    // The line ends when the answer has been sent.
+    let admitted = admitted.map(|place| line.hold(place));
     async move {
         let answer = async {
-            let answer = match query {
+            let answer = match admitted {
                 Ok(()) => dispatch(&call, body).await,
-                Err(error) => Err(fail_after(error, body).await),
+                Err(failure) => Err(fail_after(failure, body).await),
             };
-            answer.unwrap_or_else(|failure| failure.into_response(&call.app.codes))
+            answer.unwrap_or_else(|failure| {
+                let failure = failure.in_request(call.request.id());
+                failure.into_response(&call.app.codes)
+            })
         };
         let answer = AssertUnwindSafe(answer)
             .catch_unwind()
@@ -69,10 +77,12 @@ pub(crate) fn serve(
             .await;
         let mut response = match answer {
             Ok(response) => response,
-            Err(panic) => span.in_scope(|| panicked(&*panic, &call.app.codes)),
+            Err(panic) => span.in_scope(|| panicked(&*panic, &call)),
         };
-        complete(&call, &mut response, end.reached());
-        Ok(line.answered(response, &end, under_way))
+        let id = call.request.id().header();
+        response.headers_mut().insert(REQUEST_ID, id);
+        complete(&call, &mut response, end.reached() && via.within_quota);
+        Ok(line.answered(response, under_way))
     }
 }
 
@@ -123,9 +133,31 @@ async fn dispatch(call: &Call, body: RequestBody) -> Result<Response, Failure> {
         None => Err(RouteError::NotFound.into()),
     };
     match action {
-        Ok(action) => perform(call, action, body).await,
-        Err(failure) => Err(fail_after(failure, body).await),
+        Ok(action) => {
+            call.begin(action.handler());
+            if let Some(refused) = refused_read_only(call, &action) {
+                return Err(fail_after(refused, body).await);
+            }
+            match admit_content(call, &action) {
+                Ok(_place) => perform(call, action, body).await,
+                Err(failure) => Err(fail_after(failure, body).await),
+            }
+        }
+        Err(failure) => {
+            call.begin(Handler::meant(path.unwrap_or_default()));
+            Err(fail_after(failure, body).await)
+        }
     }
+}
+
+/// What an action that changes something gets where nothing may be changed.
+fn refused_read_only(call: &Call, action: &Action) -> Option<Failure> {
+    let methods = action.methods_without_changes()?;
+    let refused = Failure::because(&code::UNSUPPORTED, "the registry is read-only");
+    let allow = HeaderValue::from_static(methods);
+    call.app
+        .read_only
+        .then(|| refused.with_header(ALLOW, allow))
 }
 
 /// Every action has its handler, and every handler takes a granted action.
@@ -181,12 +213,49 @@ async fn fail_after(failure: impl Into<Failure>, mut body: RequestBody) -> Failu
     failure.into()
 }
 
-fn panicked(panic: &(dyn Any + Send), codes: &CodeTable) -> Response {
+/// Takes a place among the requests that are under way.
+fn admit(call: &Call, within_quota: bool) -> Result<Place, Failure> {
+    let app = &call.app;
+    if app.health.failing().is_some() {
+        return Err(unfit());
+    }
+    if !within_quota {
+        app.metrics.shed(Shed::AddressConnections);
+        return Err(Failure::too_many());
+    }
+    app.quotas.requests.take().ok_or_else(|| {
+        app.metrics.shed(Shed::Requests);
+        Failure::busy()
+    })
+}
+
+/// Takes a place among the requests that bring content, if this one does: they give way first, so that
+/// content can still be pulled.
+fn admit_content(call: &Call, action: &Action) -> Result<Option<Place>, Failure> {
+    if !action.brings_content() {
+        return Ok(None);
+    }
+    let place = call.app.quotas.uploads.take().ok_or_else(|| {
+        call.app.metrics.shed(Shed::Uploads);
+        Failure::busy()
+    })?;
+    Ok(Some(place))
+}
+
+/// What every request gets while a health check fails: the words of Distribution.
+fn unfit() -> Failure {
+    let why = "health check failed: please see /debug/health";
+    // The check itself has told the log.
+    Failure::because(&code::UNAVAILABLE, why).logged()
+}
+
+fn panicked(panic: &(dyn Any + Send), call: &Call) -> Response {
     let message = panic
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("(no message)");
     tracing::error!(message, "a handler panicked");
-    Failure::new(&code::UNKNOWN).into_response(codes)
+    let failure = Failure::new(&code::UNKNOWN).in_request(call.request.id());
+    failure.into_response(&call.app.codes)
 }

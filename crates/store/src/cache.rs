@@ -3,8 +3,10 @@
 //! A cache answers *maybe*. What it says saves reading a link's content or asking for a size that
 //! was known; whether a link is there, and whether the bytes are, the storage decides each time.
 
+mod counted;
 mod memory;
 
+pub use counted::{CacheCounters, CountedDescriptorCache};
 pub use memory::MemoryDescriptorCache;
 
 use std::fmt::Debug;

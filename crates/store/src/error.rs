@@ -49,6 +49,8 @@ pub enum ErrorKind {
     },
     /// The bytes at rest are not those of their digest. Push them again, which repairs them.
     Damaged,
+    /// What is still needed cannot be told for certain, so nothing was deleted. Mend what was named.
+    Unsure,
     /// The store cannot do this. Give up.
     Unsupported,
     /// The storage is full. Retry when space was given back.
@@ -90,6 +92,7 @@ impl fmt::Display for ErrorKind {
             Self::UploadBusy => f.write_str("upload in use by another writer"),
             Self::OffsetInvalid { offset } => write!(f, "the upload stands at offset {offset}"),
             Self::Damaged => f.write_str("the bytes at rest are damaged"),
+            Self::Unsure => f.write_str("it is not certain what is needed, so nothing was deleted"),
             Self::Unsupported => f.write_str("not supported"),
             Self::Full => f.write_str("storage full"),
             Self::Unavailable => f.write_str("storage unavailable"),

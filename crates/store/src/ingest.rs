@@ -9,12 +9,16 @@ mod finish;
 mod marker;
 mod pipeline;
 mod progress;
+mod purge;
 mod recovery;
-mod started;
+pub(crate) mod started;
+mod survey;
 mod through;
 mod writer;
 
 pub use finish::{Committed, Expected};
+pub use purge::Purged;
+pub use survey::{UploadState, UploadSurvey};
 pub use writer::IngestWriter;
 
 use std::sync::Arc;

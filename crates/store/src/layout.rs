@@ -15,6 +15,8 @@
 //!     _wharfinger/referrers/ALG/HEX/ALG-HEX     what is listed of a manifest whose subject is ALG:HEX
 //!     _wharfinger/seen/ALG                      the manifests that were looked at for that
 //!   _wharfinger/journal/                        the filesystem driver's journal
+//!   _wharfinger/probe-ID                        for a moment, whether anything can be written
+//!   _wharfinger/writers                         locked: shared by who writes, alone by who collects garbage
 //!   _wharfinger/sources/ALG/HH/HEX              some repositories that have linked a blob
 //!   _wharfinger/secret                          the key of our checkpoints, where no other is given
 //!   _wharfinger/tenants/TENANT/                 a tenant of the content service
@@ -49,6 +51,24 @@ pub fn followed() -> Vec<DriverPath> {
 #[must_use]
 pub fn journal() -> DriverPath {
     path(&format!("{ROOT}/_wharfinger/journal"))
+}
+
+/// Returns the top of the tree.
+#[must_use]
+pub fn root() -> DriverPath {
+    path(ROOT)
+}
+
+/// Returns where a process that calls itself `id` finds out whether anything can be written.
+#[must_use]
+pub fn probe(id: u64) -> DriverPath {
+    path(&format!("{ROOT}/_wharfinger/probe-{id:016x}"))
+}
+
+/// Returns the file that everybody locks who writes: shared, or alone to collect garbage.
+#[must_use]
+pub fn writers() -> DriverPath {
+    path(&format!("{ROOT}/_wharfinger/writers"))
 }
 
 /// Returns where the key of our checkpoints is kept when no other is given.
@@ -194,9 +214,14 @@ pub(crate) fn uploads(name: &RepositoryName) -> DriverPath {
     below(&repository(name), "_uploads")
 }
 
+/// `_wharfinger/tenants`
+pub(crate) fn tenants() -> DriverPath {
+    path(&format!("{ROOT}/_wharfinger/tenants"))
+}
+
 /// `_wharfinger/tenants/TENANT`
 pub(crate) fn tenant(name: &TenantName) -> DriverPath {
-    path(&format!("{ROOT}/_wharfinger/tenants/{}", name.as_str()))
+    below(&tenants(), name.as_str())
 }
 
 /// `namespaces`, below a tenant.

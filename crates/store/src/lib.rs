@@ -32,7 +32,9 @@
 mod blobs;
 mod cache;
 mod catalog;
+mod census;
 mod error;
+mod gc;
 mod ingest;
 mod layout;
 mod links;
@@ -45,13 +47,22 @@ mod store;
 mod tag_locks;
 mod tags;
 mod tenant;
+mod uploads;
+mod walk;
 
 pub use blobs::VerifyPolicy;
-pub use cache::{CachedDescriptor, DescriptorCache, MemoryDescriptorCache};
+pub use cache::{
+    CacheCounters, CachedDescriptor, CountedDescriptorCache, DescriptorCache, MemoryDescriptorCache,
+};
 pub use catalog::CatalogPage;
+pub use census::UploadCount;
 pub use error::{Error, ErrorKind, Result};
-pub use ingest::{Committed, Expected, IngestSet, IngestStatus, IngestWriter, Purpose};
-pub use layout::{followed, journal, secret};
+pub use gc::{GarbageEvent, GarbageEvents, GarbageOptions, GarbageReport, collect_garbage};
+pub use ingest::{
+    Committed, Expected, IngestSet, IngestStatus, IngestWriter, Purged, Purpose, UploadState,
+    UploadSurvey,
+};
+pub use layout::{followed, journal, probe, root, secret, writers};
 pub use manifests::{ManifestRules, RemovedManifest, RequiredPlatforms, StoredManifest, UrlRules};
 pub use referrers::{ReferrerPage, ReferrerQuery};
 pub use repository::{BlobInfo, BlobRead, Repository};
@@ -61,3 +72,4 @@ pub use tenant::{
     Claim, ClaimPage, Labels, MAX_LABELS_BYTES, MAX_REFERENCE_BYTES, Tenant, TenantIngest,
     TenantName, TenantNameError,
 };
+pub use uploads::{PurgeOptions, PurgeReport, UploadEvent};

@@ -174,7 +174,8 @@ pub(crate) fn link_content(digest: &Digest) -> Bytes {
     digest.to_string().into()
 }
 
-fn parse_link(content: &[u8]) -> Option<Digest> {
+/// Reads the content of a link; `None` when it is no digest.
+pub(crate) fn parse_link(content: &[u8]) -> Option<Digest> {
     let text = std::str::from_utf8(content).ok()?;
     text.trim_end_matches(['\r', '\n']).parse().ok()
 }

@@ -10,6 +10,7 @@ use wharfinger_runtime::{Runtime, Secret};
 use crate::blobs::{Blobs, VerifyPolicy};
 use crate::cache::DescriptorCache;
 use crate::catalog::{self, CatalogPage};
+use crate::census::{self, UploadCount};
 use crate::error::Result;
 use crate::ingest::IngestContext;
 use crate::layout;
@@ -54,7 +55,7 @@ impl StoreOptions {
 /// A content store on Distribution's layout. Cloning it is cheap.
 #[derive(Debug, Clone)]
 pub struct Store {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// What all repositories share.
@@ -111,6 +112,15 @@ impl Store {
     #[must_use]
     pub fn repository(&self, name: &RepositoryName) -> Repository {
         Repository::new(Arc::clone(&self.shared), name.clone())
+    }
+
+    /// Counts the uploads that were neither finished nor cancelled. It looks through the whole tree, within a
+    /// bound: do it seldom.
+    ///
+    /// # Errors
+    /// Fails when the storage does.
+    pub async fn count_uploads(&self) -> Result<UploadCount> {
+        census::count(&self.shared.driver).await
     }
 
     /// Returns the tenant `name`, whether it has anything or not.

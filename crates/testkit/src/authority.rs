@@ -49,7 +49,7 @@ impl Authority {
     /// # Errors
     /// When keys cannot be made.
     pub fn server(&self) -> Result<Signed> {
-        self.sign(server_params()?)
+        self.sign(&server_params()?)
     }
 
     /// Signs a certificate of a server whose time is over.
@@ -57,7 +57,7 @@ impl Authority {
     /// # Errors
     /// When keys cannot be made.
     pub fn expired_server(&self) -> Result<Signed> {
-        self.sign(expired(server_params()?))
+        self.sign(&expired(server_params()?))
     }
 
     /// Signs a certificate of a client.
@@ -65,7 +65,7 @@ impl Authority {
     /// # Errors
     /// When keys cannot be made.
     pub fn client(&self) -> Result<Signed> {
-        self.sign(client_params()?)
+        self.sign(&client_params()?)
     }
 
     /// Signs a certificate of a client whose time is over.
@@ -73,7 +73,7 @@ impl Authority {
     /// # Errors
     /// When keys cannot be made.
     pub fn expired_client(&self) -> Result<Signed> {
-        self.sign(expired(client_params()?))
+        self.sign(&expired(client_params()?))
     }
 
     /// Writes the certificate of the authority itself to `directory`, and returns the file.
@@ -86,7 +86,7 @@ impl Authority {
         Ok(file)
     }
 
-    fn sign(&self, params: CertificateParams) -> Result<Signed> {
+    fn sign(&self, params: &CertificateParams) -> Result<Signed> {
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?.pem();
         Ok(Signed {

@@ -24,7 +24,7 @@ pub fn tell(line: &str) {
     drop(io::stderr().write_all(format!("{line}\n").as_bytes()));
 }
 
-/// Finds the executable `name`; without it, says `skipped: NAME is not installed` and returns `None`.
+/// Finds the executable `name`, in the directory `WHARFINGER_TEST_TOOLS` first; without it, says `skipped: NAME is not installed` and returns `None`.
 ///
 /// # Panics
 ///
@@ -42,8 +42,12 @@ pub fn tool(name: &str) -> Option<PathBuf> {
 }
 
 fn find(name: &str) -> Option<PathBuf> {
+    // What was built for the tests goes before what the machine happens to have.
+    let built = setting("WHARFINGER_TEST_TOOLS").map(PathBuf::from);
     let path = setting("PATH").unwrap_or_default();
-    env::split_paths(&path)
+    built
+        .into_iter()
+        .chain(env::split_paths(&path))
         .chain(MORE_DIRECTORIES.iter().map(PathBuf::from))
         .map(|directory| directory.join(name))
         .find(|file| file.is_file())

@@ -20,6 +20,8 @@ pub mod media_types {
     pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
     /// A manifest as docker pushes it.
     pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+    /// A list of these, one a platform.
+    pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 }
 
 /// Bytes, with what a descriptor says about them.

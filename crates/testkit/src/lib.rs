@@ -39,7 +39,7 @@ pub use crate::process::Process;
 pub use crate::random::Random;
 pub use crate::registry::Registry;
 pub use crate::scratch::Scratch;
-pub use crate::server::{DockerRegistry, RegistryConfig, Server, Wharfinger};
+pub use crate::server::{Distribution, DockerRegistry, RegistryConfig, Server, Wharfinger};
 pub use crate::time::{Stopwatch, wait_until};
 
 /// A signal to send to a [`Process`].

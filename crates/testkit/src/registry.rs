@@ -244,6 +244,7 @@ fn accept() -> String {
         media_types::MANIFEST,
         media_types::INDEX,
         media_types::DOCKER_MANIFEST,
+        media_types::DOCKER_LIST,
     ]
     .join(", ")
 }

@@ -1,4 +1,4 @@
-//! Registries as real processes: ours and Debian's, on one address each, started, killed and started again.
+//! Registries as real processes: ours, Debian's and Distribution's latest, on one address each, started, killed and started again.
 
 use std::ffi::OsString;
 use std::fs;
@@ -96,6 +96,10 @@ pub struct Wharfinger;
 #[derive(Debug, Clone, Copy)]
 pub struct DockerRegistry;
 
+/// Starts `distribution`, Distribution 3 as `tests/tools` builds it.
+#[derive(Debug, Clone, Copy)]
+pub struct Distribution;
+
 impl Wharfinger {
     /// Starts `binary serve CONFIG` and waits until it answers; the file and the log go into `directory`.
     /// Tests of the binary's own crate have its path in `env!("CARGO_BIN_EXE_wharfinger")`.
@@ -107,7 +111,7 @@ impl Wharfinger {
         config: &RegistryConfig,
         directory: &Path,
     ) -> Result<Server> {
-        Server::configured(binary.into(), "wharfinger", config, directory)
+        Server::configured(binary.into(), "wharfinger", Vec::new(), config, directory)
     }
 }
 
@@ -122,7 +126,30 @@ impl DockerRegistry {
         config: &RegistryConfig,
         directory: &Path,
     ) -> Result<Server> {
-        Server::configured(program.into(), "docker-registry", config, directory)
+        Server::configured(
+            program.into(),
+            "docker-registry",
+            Vec::new(),
+            config,
+            directory,
+        )
+    }
+}
+
+impl Distribution {
+    /// Starts `program serve CONFIG` and waits until it answers; the file and the log go into `directory`.
+    /// The path of the program comes from [`tool`](crate::tool).
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn start(
+        program: impl Into<PathBuf>,
+        config: &RegistryConfig,
+        directory: &Path,
+    ) -> Result<Server> {
+        // It would send traces to a collector that nobody runs.
+        let variables = vec![("OTEL_TRACES_EXPORTER".to_owned(), "none".to_owned())];
+        Server::configured(program.into(), "distribution", variables, config, directory)
     }
 }
 
@@ -154,6 +181,7 @@ impl Server {
     fn configured(
         program: PathBuf,
         name: &str,
+        variables: Vec<(String, String)>,
         config: &RegistryConfig,
         directory: &Path,
     ) -> Result<Self> {
@@ -162,7 +190,7 @@ impl Server {
         let arguments = vec!["serve".into(), file.into()];
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, config.port));
         let log = directory.join(format!("{name}-{}.log", config.port));
-        Self::start(program, arguments, Vec::new(), address, &log)
+        Self::start(program, arguments, variables, address, &log)
     }
 
     /// Starts the program anew, killing it first if it runs, and returns the time from the start of the

@@ -13,6 +13,7 @@ use wharfinger_server::{BaseUrl, Prefix};
 
 use super::address::ListenAddress;
 use super::fault::{Fault, Source, quote};
+use super::items::{Item, disabled_hooks, is_url_path};
 use super::keys::{KEYS, MIN_THREADS, VERSION};
 use super::scalar::{self, DurationFault};
 use super::schema::{Kind, Row, Status, children, find, find_old, join, meant, nearest};
@@ -29,13 +30,14 @@ pub(crate) enum Value {
     Duration(std::time::Duration),
     Address(ListenAddress),
     Fields(Map<String, serde_json::Value>),
-    Patterns(Vec<String>),
-    /// Architecture and operating system of each.
-    Platforms(Vec<(String, String)>),
+    Items(Vec<Item>),
     List(Vec<String>),
     Headers(Vec<(HeaderName, HeaderValue)>),
     Url(BaseUrl),
     Prefix(Prefix),
+    Patterns(Vec<String>),
+    /// Architecture and operating system of each.
+    Platforms(Vec<(String, String)>),
 }
 
 /// What was found: a value for each key that has one, given or by default.
@@ -87,6 +89,7 @@ pub(crate) fn check(root: &Node) -> Findings {
     findings.require_one_driver(root);
     findings.check_validation();
     findings.fill_in_defaults();
+    findings.check_health();
     findings.check_http(root);
     findings
 }
@@ -101,6 +104,9 @@ impl Findings {
             let path = join(section, &entry.key);
             if let Some(row) = find(&path) {
                 match row.status {
+                    Status::Known if row.kind == Kind::Items => {
+                        self.list_of_sections(row, &entry.value)
+                    }
                     Status::Known if row.is_section() => self.subsection(row, entry),
                     Status::Known => self.setting(row, entry, false),
                     Status::NotYet(_) | Status::Gone(_) => {
@@ -131,7 +137,7 @@ impl Findings {
         }
     }
 
-    fn unknown(&mut self, section: &str, entry: &Entry) {
+    pub(super) fn unknown(&mut self, section: &str, entry: &Entry) {
         let hint = match meant(section, &entry.key) {
             Some(path) => format!("; did you mean `{path}`?"),
             None => String::new(),
@@ -243,15 +249,18 @@ fn known_drivers() -> impl Iterator<Item = &'static Row> {
 }
 
 /// Reads a default as if it stood in the file.
-fn default_value(row: &Row, default: &str) -> Value {
+pub(super) fn default_value(row: &Row, default: &str) -> Value {
     let source = Source::File(row.path.into());
     let node = parse(default, &source).expect("defaults in the table are YAML");
     read(row, &node).expect("defaults in the table are of their row's type")
 }
 
 /// Reads a value as its row asks, or says what is wrong with it.
-fn read(row: &Row, node: &Node) -> Result<Value, String> {
+pub(super) fn read(row: &Row, node: &Node) -> Result<Value, String> {
     let name = row.path;
+    if row.kind == Kind::Hooks {
+        return disabled_hooks(node);
+    }
     match row.kind {
         Kind::Fields => {
             return match &node.content {
@@ -279,8 +288,16 @@ fn read(row: &Row, node: &Node) -> Result<Value, String> {
         | Kind::Fields
         | Kind::List
         | Kind::Headers
+        | Kind::Hooks
+        | Kind::Items
         | Kind::Patterns
         | Kind::Platforms => Err(not("a section")),
+        Kind::UrlPath if is_url_path(text) => Ok(Value::Text(text.clone())),
+        Kind::UrlPath => Err(not("a path that begins with `/`")),
+        Kind::TcpAddress => match text.parse() {
+            Ok(address) => Ok(Value::Address(address)),
+            Err(fault) => Err(format!("`{name}` {} {}", quote(text), fault.0)),
+        },
         Kind::Version if text == VERSION => Ok(Value::Text(text.clone())),
         Kind::Version => Err(not(&format!("`{VERSION}`"))),
         Kind::Text | Kind::Address if text.is_empty() => Err(format!("`{name}` must not be empty")),
@@ -313,18 +330,11 @@ fn word(words: &[&str], text: &str) -> Option<Value> {
 }
 
 /// Words that Distribution takes where this program does not, with what to say.
-const REFUSED_WORDS: [(&str, &str, &str); 2] = [
-    (
-        "storage.cache.blobdescriptor",
-        "redis",
-        "is not supported yet",
-    ),
-    (
-        "log.formatter",
-        "logstash",
-        "is not supported; Distribution 3 writes plain JSON for it: `json`",
-    ),
-];
+const REFUSED_WORDS: [(&str, &str, &str); 1] = [(
+    "storage.cache.blobdescriptor",
+    "redis",
+    "is not supported yet",
+)];
 
 fn word_message(name: &str, words: &[&str], text: &str) -> String {
     if let Some((_, _, why)) = REFUSED_WORDS
@@ -344,7 +354,8 @@ fn word_message(name: &str, words: &[&str], text: &str) -> String {
     format!("`{name}` must be {expected}, not {}{hint}", quote(text))
 }
 
-fn duration_message(name: &str, text: &str, fault: &DurationFault) -> String {
+/// What to say of a text that is no duration.
+pub(crate) fn duration_message(name: &str, text: &str, fault: &DurationFault) -> String {
     let quoted = quote(text);
     match fault {
         DurationFault::NoUnit => format!(
@@ -359,7 +370,7 @@ fn duration_message(name: &str, text: &str, fault: &DurationFault) -> String {
     }
 }
 
-fn shape(node: &Node) -> &'static str {
+pub(super) fn shape(node: &Node) -> &'static str {
     match &node.content {
         Content::Scalar(_) => "a single value",
         Content::List(_) => "a list",

@@ -94,12 +94,16 @@ fn takes(row: &Row) -> String {
         }
         Kind::Address => "address".to_owned(),
         Kind::Fields => "map of anything".to_owned(),
-        Kind::Patterns => "list of regular expressions".to_owned(),
-        Kind::Platforms => "list of `{architecture, os}`".to_owned(),
+        Kind::TcpAddress => "address".to_owned(),
+        Kind::Items => "list of sections".to_owned(),
+        Kind::Hooks => "list, all disabled".to_owned(),
+        Kind::UrlPath => "path of a URL".to_owned(),
         Kind::List => "list".to_owned(),
         Kind::Headers => "map of lists".to_owned(),
         Kind::Url => "URL".to_owned(),
         Kind::Prefix => "path".to_owned(),
+        Kind::Patterns => "list of regular expressions".to_owned(),
+        Kind::Platforms => "list of `{architecture, os}`".to_owned(),
     }
 }
 

@@ -20,6 +20,8 @@ pub(crate) fn print(findings: &Findings, secret: &SecretSource) -> String {
             // A driver without keys of its own is there all the same.
             Kind::Driver if is_leaf(row) => Some("{}".to_owned()),
             Kind::Section | Kind::Driver => Some(String::new()),
+            // They stand in the list itself.
+            _ if row.is_in_list() => None,
             Kind::Secret => Some(secret_text(secret)),
             _ if !is_below_driver(findings, row) => None,
             _ => findings.values.get(row.path).map(value_text),
@@ -72,6 +74,20 @@ fn value_text(value: &Value) -> String {
         Value::Prefix(prefix) => scalar_text(&prefix.to_string()),
         // JSON in one line is YAML.
         Value::Fields(fields) => serde_json::Value::Object(fields.clone()).to_string(),
+        Value::Items(items) => {
+            let items = items.iter().map(|item| {
+                let values = item.values.iter();
+                let shown = values.map(|(name, value)| match (*name, value) {
+                    // Perhaps what a page asks for to let somebody in.
+                    ("headers", Value::Fields(fields)) if !fields.is_empty() => {
+                        format!("{name}: \"***\"")
+                    }
+                    _ => format!("{name}: {}", value_text(value)),
+                });
+                format!("{{{}}}", shown.collect::<Vec<_>>().join(", "))
+            });
+            format!("[{}]", items.collect::<Vec<_>>().join(", "))
+        }
         Value::Patterns(patterns) => serde_json::Value::from(patterns.as_slice()).to_string(),
         Value::Platforms(platforms) => {
             let item = |(architecture, os): &(String, String)| serde_json::json!({ "architecture": architecture, "os": os });

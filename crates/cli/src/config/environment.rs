@@ -81,7 +81,14 @@ fn locate(rest: &str) -> Option<(&'static Row, Vec<String>)> {
     if rest.contains(|c: char| c.is_lowercase()) {
         return None;
     }
-    let words: Vec<String> = rest.split('_').map(str::to_lowercase).collect();
+    let mut words: Vec<String> = rest.split('_').map(str::to_lowercase).collect();
+    if let [section, word, ..] = words.as_mut_slice() {
+        let renamed = WORDS_OF_VARIABLES.iter();
+        let mut renamed = renamed.filter(|(of, from, _)| of == section && from == word);
+        if let Some((_, _, to)) = renamed.next() {
+            *word = (*to).to_owned();
+        }
+    }
     let exact = words.join(".");
     if let Some(row) = find(&exact).or_else(|| find_old(&exact)) {
         return Some((row, words));
@@ -90,17 +97,19 @@ fn locate(rest: &str) -> Option<(&'static Row, Vec<String>)> {
     let (row, word) = (1..words.len()).rev().find_map(|length| {
         find(&words[..length].join(".")).map(|row| (row, words[length].clone()))
     })?;
-    let word = WORDS_OF_VARIABLES
-        .iter()
-        .find(|(section, from, _)| *section == row.path && *from == word)
-        .map_or(word.as_str(), |(_, _, to)| to);
     let takes = match row.kind {
         Kind::Fields => words.iter().all(|word| !word.is_empty()),
         // A header has no keys below it.
         Kind::Headers => !word.is_empty() && words.len() == row.path.split('.').count() + 1,
+        // `…_0_FILE` is a key in the first section of the list.
+        Kind::Items => item_index(&word).is_some(),
         _ => false,
     };
-    let refuses = row.below().contains(&"*") || row.below().contains(&word);
+    if row.kind == Kind::Items {
+        let place = row.path.matches('.').count() + 1;
+        words[place].insert(0, ITEM);
+    }
+    let refuses = row.below().contains(&"*") || row.below().contains(&word.as_str());
     (takes || refuses).then_some((row, words))
 }
 
@@ -112,6 +121,9 @@ fn set(node: &mut Node, path: &[String], value: Node) {
     };
     if node.is_null() {
         *node = Node::empty_map(node.at.clone());
+    }
+    if let Some(index) = first.strip_prefix(ITEM).and_then(item_index) {
+        return set_item(node, index, rest, value);
     }
     let Content::Map(entries) = &mut node.content else {
         return; // a value where a section belongs: the check says so
@@ -131,6 +143,36 @@ fn set(node: &mut Node, path: &[String], value: Node) {
         entries[index].at = value.at.clone();
     }
     set(&mut entries[index].value, rest, value);
+}
+
+/// Marks a word that is the number of an item; no other word has it.
+const ITEM: char = '#';
+
+fn item_index(word: &str) -> Option<usize> {
+    word.parse().ok()
+}
+
+fn is_empty(node: &Node) -> bool {
+    matches!(&node.content, Content::Map(entries) if entries.is_empty())
+}
+
+/// Sets a value in an item of a list, or appends an item, as Distribution 3 does. A number beyond the
+/// end stands as an item of no use, which the check names.
+fn set_item(node: &mut Node, index: usize, path: &[String], value: Node) {
+    if is_empty(node) {
+        node.content = Content::List(Vec::new());
+    }
+    let Content::List(items) = &mut node.content else {
+        return;
+    };
+    if index < items.len() {
+        return set(&mut items[index], path, value);
+    }
+    let mut item = Node::empty_map(value.at.clone());
+    if index == items.len() {
+        set(&mut item, path, value);
+    }
+    items.push(item);
 }
 
 /// Fields of a log line and headers may be written in any case.

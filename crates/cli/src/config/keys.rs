@@ -4,8 +4,9 @@
 //! from it, a file is held against it, and the defaults below are read as if they stood in the file.
 
 use super::schema::Kind::{
-    Address, Bool, Driver, Duration, Fields, Headers, Integer, List, Patterns, Platforms, Prefix,
-    Secret, Section, Text, Url, Version, Word, WordOfAnyCase,
+    Address, Bool, Driver, Duration, Fields, Headers, Hooks, Integer, Items, List, Patterns,
+    Platforms, Prefix, Secret, Section, TcpAddress, Text, Url, UrlPath, Version, Word,
+    WordOfAnyCase,
 };
 use super::schema::{Row, driver_not_yet, gone, key, not_yet};
 use super::validation::PLATFORM_WORDS;
@@ -15,6 +16,8 @@ pub(crate) const VERSION: &str = "0.1";
 
 /// The fewest concurrent calls of the filesystem driver; Distribution raises lower numbers to this.
 pub(crate) const MIN_THREADS: i64 = 25;
+
+const FAILURES: &str = "How many times in a row it must fail before it counts; `0` is as `1`.";
 
 /// The table.
 pub(crate) static KEYS: &[Row] = &[
@@ -31,10 +34,28 @@ pub(crate) static KEYS: &[Row] = &[
     )
     .default("info")
     .old("loglevel"),
-    key("log.formatter", Word(&["text", "json"]), "The form of a line.").default("text"),
+    key(
+        "log.formatter",
+        Word(&["text", "json", "logstash"]),
+        "The form of a line. `logstash` is JSON with the names that Distribution 2 writes: `@timestamp`, \
+         `@version`, `message`.",
+    )
+    .default("text"),
     key("log.fields", Fields, "Fields that are added to every line, such as `service: registry`.")
         .default("{}"),
-    key("log.accesslog", Section, "One line for each request."),
+    key("log.reportcaller", Bool, "Adds the place in the source, `file` and `line`, to every line.")
+        .default("false"),
+    key(
+        "log.hooks",
+        Hooks,
+        "Mail for log lines. Not supported: alarms belong to whoever reads the log and the metrics. A hook \
+         with `disabled: true` may stay in the file.",
+    ),
+    key(
+        "log.accesslog",
+        Section,
+        "One line for each request, on standard output: see `wharfinger.accesslog`.",
+    ),
     key("log.accesslog.disabled", Bool, "Leaves out the line for each request.").default("false"),
     key("storage", Section, "Where the content lies. Exactly one driver is named below it."),
     key("storage.filesystem", Driver, "Keeps the content in a directory."),
@@ -55,7 +76,12 @@ pub(crate) static KEYS: &[Row] = &[
     key("storage.delete", Section, "Deleting of tags, manifests and blobs."),
     key("storage.delete.enabled", Bool, "Allows DELETE; otherwise it answers 405.")
         .default("false"),
-    key("storage.cache", Section, "The cache of blob descriptors (size and media type)."),
+    key(
+        "storage.cache",
+        Section,
+        "The cache of blob descriptors (size and media type). It is asked where the storage is far away; a \
+         filesystem answers as fast as a cache, and there it does nothing.",
+    ),
     key(
         "storage.cache.blobdescriptor",
         Word(&["inmemory"]),
@@ -68,6 +94,45 @@ pub(crate) static KEYS: &[Row] = &[
         "How many descriptors the cache holds. There is no unlimited cache (Distribution: 0 and less).",
     )
     .default("10000"),
+    key("storage.maintenance", Section, "What keeps the storage in order."),
+    key(
+        "storage.maintenance.readonly",
+        Section,
+        "A registry that changes nothing, so that garbage can be collected while it serves.",
+    ),
+    key(
+        "storage.maintenance.readonly.enabled",
+        Bool,
+        "Refuses whatever would change anything with 405, and purges nothing.",
+    )
+    .default("false"),
+    key(
+        "storage.maintenance.uploadpurging",
+        Section,
+        "Removing uploads that nobody goes on with. (Distribution: whoever gives the section has to give \
+         all of it; here the defaults stand for what is missing.)",
+    ),
+    key("storage.maintenance.uploadpurging.enabled", Bool, "Purges in the background.")
+        .default("true"),
+    key(
+        "storage.maintenance.uploadpurging.age",
+        Duration,
+        "How long ago an upload must have been written to last, before it is removed.",
+    )
+    .default("168h"),
+    key(
+        "storage.maintenance.uploadpurging.interval",
+        Duration,
+        "How long after one round the next one begins; at least a minute. The first begins at a random \
+         time within the first hour.",
+    )
+    .default("24h"),
+    key(
+        "storage.maintenance.uploadpurging.dryrun",
+        Bool,
+        "Only logs what would be removed.",
+    )
+    .default("false"),
     key("http", Section, "How clients reach the registry."),
     key(
         "http.addr",
@@ -169,7 +234,100 @@ pub(crate) static KEYS: &[Row] = &[
          default.",
     )
     .default("60s"),
+    key(
+        "http.debug",
+        Section,
+        "A listener for operators: `/debug/health`, `/livez`, `/readyz` and metrics.",
+    ),
+    key(
+        "http.debug.addr",
+        TcpAddress,
+        "Where it listens. Not given: nowhere. It asks nobody who they are: give an address that only \
+         operators reach. It shows neither the configuration nor a secret.",
+    ),
+    key("http.debug.prometheus", Section, "Metrics, on the listener for operators."),
+    key("http.debug.prometheus.enabled", Bool, "Shows metrics.").default("false"),
+    key("http.debug.prometheus.path", UrlPath, "Where they are shown.").default("/metrics"),
+    key(
+        "health",
+        Section,
+        "While one of these checks fails, every request is answered with 503. Each is made after its \
+         interval for the first time.",
+    ),
+    key("health.storagedriver", Section, "The storage answers."),
+    key("health.storagedriver.enabled", Bool, "Makes this check.").default("false"),
+    key("health.storagedriver.interval", Duration, "How often; `0` is the default.").default("10s"),
+    key("health.storagedriver.threshold", Integer(0), FAILURES).default("0"),
+    key("health.file", Items, "Files that must not be there: making one takes the registry out of service."),
+    key("health.file.file", Text, "The file."),
+    key("health.file.interval", Duration, "How often; `0` is the default.").default("10s"),
+    key("health.file.threshold", Integer(0), FAILURES).default("0"),
+    key("health.http", Items, "Pages that must answer HEAD; redirects are followed, five at most."),
+    key("health.http.uri", Text, "The page, `http://…`. TLS is not supported here."),
+    key("health.http.statuscode", Integer(100), "The status that it must have.").default("200"),
+    key(
+        "health.http.timeout",
+        Duration,
+        "How long it may take. (Distribution: for ever.) `0` is the default.",
+    )
+    .default("10s"),
+    key("health.http.interval", Duration, "How often; `0` is the default.").default("10s"),
+    key("health.http.threshold", Integer(0), FAILURES).default("0"),
+    key("health.http.headers", Fields, "Headers to send, to the host of the page alone.").default("{}"),
+    key("health.tcp", Items, "Addresses that must take connections."),
+    key("health.tcp.addr", Text, "The address, `HOST:PORT`."),
+    key(
+        "health.tcp.timeout",
+        Duration,
+        "How long it may take. (Distribution: for ever.) `0` is the default.",
+    )
+    .default("10s"),
+    key("health.tcp.interval", Duration, "How often; `0` is the default.").default("10s"),
+    key("health.tcp.threshold", Integer(0), FAILURES).default("0"),
     key("wharfinger", Section, "What Distribution does not have."),
+    key(
+        "wharfinger.accesslog",
+        Word(&["combined", "structured"]),
+        "The form of the line for each request. `combined`: on standard output, as Distribution and most \
+         web servers write it. `structured`: among the other lines and in their form, with the request's id, \
+         its duration and whether it was cut.",
+    )
+    .default("combined"),
+    key("wharfinger.limits", Section, "What clients may use at once."),
+    key(
+        "wharfinger.limits.connections",
+        Integer(1),
+        "Connections that are open; further ones wait. Never more than a third of the files that the system \
+         lets the process open.",
+    )
+    .default("10000"),
+    key(
+        "wharfinger.limits.addressconnections",
+        Integer(1),
+        "Connections of one address; requests on further ones are answered with 429. Never more than half of \
+         all. Behind a proxy all clients have its address.",
+    )
+    .default("5000"),
+    key(
+        "wharfinger.limits.requests",
+        Integer(1),
+        "Requests under way; further ones are answered with 503.",
+    )
+    .default("10000"),
+    key(
+        "wharfinger.limits.uploads",
+        Integer(1),
+        "Requests under way that bring content; further ones are answered with 503. Never more than nine \
+         tenths of the connections, so that content can still be pulled.",
+    )
+    .default("9000"),
+    key(
+        "wharfinger.limits.manifestmemory",
+        Integer(4_194_304),
+        "Bytes of manifests that are being pushed, held in memory; further ones are answered with 503. \
+         One address has a quarter of it at most, and beyond that gets 429.",
+    )
+    .default("67108864"),
     key(
         "wharfinger.durability",
         Word(&["full", "group", "none"]),
@@ -250,22 +408,17 @@ pub(crate) static KEYS: &[Row] = &[
     )
     .default("1000"),
     // What Distribution knows and this program does not.
-    not_yet("log.reportcaller", &[]),
-    not_yet("log.hooks", &["*"]),
     driver_not_yet("storage.s3"),
     driver_not_yet("storage.s3aws"),
     driver_not_yet("storage.gcs"),
     driver_not_yet("storage.azure"),
     not_yet("storage.redirect", &["disable"]),
-    not_yet("storage.maintenance", &["uploadpurging", "readonly"]),
     not_yet("storage.tag", &["concurrencylimit"]),
     not_yet("middleware", &["registry", "repository", "storage"]),
     not_yet("auth", &["none", "silly", "htpasswd", "token"]),
     not_yet("http.tls.letsencrypt", &["cachefile", "email", "hosts", "directoryurl"]),
-    not_yet("http.debug", &["addr", "prometheus"]),
     not_yet("notifications", &["events", "endpoints"]),
     not_yet("redis", REDIS),
-    not_yet("health", &["storagedriver", "file", "http", "tcp"]),
     not_yet("proxy", &["remoteurl", "username", "password", "exec", "ttl", "cachewritetimeout"]),
     not_yet("policy", &["repository"]),
     gone("storage.oss", Driver, &["*"]),

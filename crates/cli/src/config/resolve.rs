@@ -10,10 +10,14 @@ use wharfinger_server::Prefix;
 
 use super::address::ListenAddress;
 use super::check::{Findings, Value};
+use super::health;
 use super::types::{
-    CacheConfig, DriverConfig, Durability, LogConfig, LogFormat, LogLevel, SecretSource,
-    ServeConfig, StorageConfig, Verify,
+    AccessLog, CacheConfig, DriverConfig, Durability, LimitsConfig, LogConfig, LogFormat, LogLevel,
+    PurgeConfig, SecretSource, ServeConfig, StorageConfig, Verify,
 };
+
+/// 1 minute: a round looks at every repository.
+const LEAST_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The words of the table and what they stand for; a test holds the two against each other.
 const LEVELS: [(&str, LogLevel); 4] = [
@@ -22,7 +26,15 @@ const LEVELS: [(&str, LogLevel); 4] = [
     ("info", LogLevel::Info),
     ("debug", LogLevel::Debug),
 ];
-const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+const FORMATS: [(&str, LogFormat); 3] = [
+    ("text", LogFormat::Text),
+    ("json", LogFormat::Json),
+    ("logstash", LogFormat::Logstash),
+];
+const ACCESS_LOGS: [(&str, AccessLog); 2] = [
+    ("combined", AccessLog::Combined),
+    ("structured", AccessLog::Structured),
+];
 const DURABILITIES: [(&str, Durability); 3] = [
     ("full", Durability::Full),
     ("group", Durability::Group),
@@ -59,7 +71,12 @@ pub(crate) fn resolve(findings: &Findings, home: Option<&Path>) -> ServeConfig {
             level: values.word("log.level", &LEVELS),
             format: values.word("log.formatter", &FORMATS),
             fields: values.fields("log.fields"),
-            access_log: !values.bool("log.accesslog.disabled"),
+            report_caller: values.bool("log.reportcaller"),
+            access_log: if values.bool("log.accesslog.disabled") {
+                AccessLog::Off
+            } else {
+                values.word("wharfinger.accesslog", &ACCESS_LOGS)
+            },
         },
         storage: StorageConfig {
             driver,
@@ -69,13 +86,34 @@ pub(crate) fn resolve(findings: &Findings, home: Option<&Path>) -> ServeConfig {
                 .map(|_| CacheConfig {
                     entries: usize::try_from(entries).unwrap_or(usize::MAX),
                 }),
+            read_only: values.bool("storage.maintenance.readonly.enabled"),
+            purging: purging(&values),
         },
         http: http::resolve(&values, secret),
+        health: health::health(&values),
+        limits: LimitsConfig {
+            connections: values.size("wharfinger.limits.connections"),
+            address_connections: values.size("wharfinger.limits.addressconnections"),
+            requests: values.size("wharfinger.limits.requests"),
+            uploads: values.size("wharfinger.limits.uploads"),
+            manifest_memory_bytes: values.size("wharfinger.limits.manifestmemory"),
+        },
         durability: values.word("wharfinger.durability", &DURABILITIES),
         verify: values.word("wharfinger.verify", &VERIFICATIONS),
         manifest_rules: findings.manifest_rules(),
         pages: findings.pages(),
         catalog_rescan: values.duration("wharfinger.catalog.rescan"),
+    }
+}
+
+fn purging(values: &Values<'_>) -> PurgeConfig {
+    PurgeConfig {
+        enabled: values.bool("storage.maintenance.uploadpurging.enabled"),
+        age: values.duration("storage.maintenance.uploadpurging.age"),
+        interval: values
+            .duration("storage.maintenance.uploadpurging.interval")
+            .max(LEAST_INTERVAL),
+        dry_run: values.bool("storage.maintenance.uploadpurging.dryrun"),
     }
 }
 
@@ -85,13 +123,13 @@ fn is_at(driver: &DriverConfig, home: &Path) -> bool {
 
 /// Typed access. Each key read here has a default in the table and is of the type asked for, which
 /// the tests see: they resolve a configuration that gives nothing and one that gives everything.
-struct Values<'a>(&'a Findings);
+pub(super) struct Values<'a>(pub(super) &'a Findings);
 
 const INVARIANT: &str = "the key has a default of this type in the table";
 
 macro_rules! typed {
     ($name:ident, $variant:ident, $type:ty) => {
-        fn $name(&self, path: &str) -> $type {
+        pub(super) fn $name(&self, path: &str) -> $type {
             match self.given(path) {
                 Some(Value::$variant(value)) => Some(value.clone()),
                 _ => None,
@@ -102,7 +140,7 @@ macro_rules! typed {
 }
 
 impl Values<'_> {
-    fn given(&self, path: &str) -> Option<&Value> {
+    pub(super) fn given(&self, path: &str) -> Option<&Value> {
         self.0.values.get(path)
     }
 
@@ -114,6 +152,11 @@ impl Values<'_> {
     typed!(headers, Headers, Vec<(HeaderName, HeaderValue)>);
     typed!(prefix, Prefix, Prefix);
     typed!(fields, Fields, serde_json::Map<String, serde_json::Value>);
+
+    /// A number that the table says is not negative.
+    pub(super) fn size(&self, path: &str) -> usize {
+        usize::try_from(self.integer(path)).unwrap_or(usize::MAX)
+    }
 
     /// A text that need not be given.
     fn given_text(&self, path: &str) -> Option<&str> {
@@ -161,6 +204,7 @@ mod tests {
     fn the_words_of_the_table_are_those_of_the_types() {
         assert_words("log.level", &LEVELS);
         assert_words("log.formatter", &FORMATS);
+        assert_words("wharfinger.accesslog", &ACCESS_LOGS);
         assert_words("http.tls.clientauth", &http::CLIENT_AUTHS);
         assert_words("http.tls.minimumtls", &http::VERSIONS);
         assert_words("wharfinger.durability", &DURABILITIES);

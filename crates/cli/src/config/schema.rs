@@ -46,10 +46,14 @@ pub(crate) enum Kind {
     Address,
     /// A map of anything.
     Fields,
-    /// A list of regular expressions.
-    Patterns,
-    /// A list of platforms.
-    Platforms,
+    /// `HOST:PORT` and never a socket of another kind.
+    TcpAddress,
+    /// A list of sections: the rows below it are the keys of each.
+    Items,
+    /// A list of log hooks, all of them disabled.
+    Hooks,
+    /// The path of a URL, from the slash on.
+    UrlPath,
     /// `[a, b]`, each a text that is not empty.
     List,
     /// A map of the names of headers to lists of values.
@@ -58,6 +62,10 @@ pub(crate) enum Kind {
     Url,
     /// A path that begins with `/`.
     Prefix,
+    /// A list of regular expressions.
+    Patterns,
+    /// A list of platforms.
+    Platforms,
 }
 
 /// Whether a key may be used.
@@ -138,12 +146,20 @@ impl Row {
 
     /// Whether this row holds other keys rather than a value.
     pub(crate) fn is_section(&self) -> bool {
-        matches!(self.kind, Kind::Section | Kind::Driver)
+        matches!(self.kind, Kind::Section | Kind::Driver | Kind::Items)
+    }
+
+    /// Whether this is a key in each section of a list.
+    pub(crate) fn is_in_list(&self) -> bool {
+        let parent = self.path.rsplit_once('.').map(|(parent, _)| parent);
+        parent
+            .and_then(find)
+            .is_some_and(|row| row.kind == Kind::Items)
     }
 
     /// Whether this is a key that can be set.
     pub(crate) fn is_setting(&self) -> bool {
-        self.status == Status::Known && !self.is_section()
+        self.status == Status::Known && !self.is_section() && !self.is_in_list()
     }
 
     /// The last word of the name.

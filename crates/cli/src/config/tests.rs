@@ -74,12 +74,25 @@ fn the_least_file_gets_the_defaults() {
     assert_eq!(settings.storage.cache, None);
     assert_eq!(settings.log.level, LogLevel::Info);
     assert_eq!(settings.log.format, LogFormat::Text);
-    assert!(settings.log.access_log && settings.log.fields.is_empty());
+    assert_eq!(settings.log.access_log, AccessLog::Combined);
+    assert!(settings.log.fields.is_empty() && !settings.log.report_caller);
+    assert_eq!(settings.http.debug, None);
+    assert!(settings.health.storage.is_none() && settings.health.checks.is_empty());
+    assert_eq!(settings.limits.connections, 10_000);
+    assert_eq!(settings.limits.uploads, 9_000);
     assert_eq!(settings.http.listen.to_string(), "127.0.0.1:5000");
     assert_eq!(settings.http.drain_timeout, Duration::from_secs(60));
     assert_eq!(settings.durability, Durability::Full);
     assert_eq!(settings.verify, Verify::Changed);
     assert!(!settings.manifest_rules.sparse);
+    assert!(!settings.storage.read_only);
+    let purging = PurgeConfig {
+        enabled: true,
+        age: Duration::from_secs(168 * 3600),
+        interval: Duration::from_secs(24 * 3600),
+        dry_run: false,
+    };
+    assert_eq!(settings.storage.purging, purging);
     insta::assert_snapshot!(warnings.join("\n"), @"no `http.secret` is given: uploads in progress end with this process, and cannot move to another registry on the same storage");
 }
 
@@ -94,6 +107,9 @@ storage:
   filesystem: {rootdirectory: /srv/registry data, maxthreads: 3}
   delete: {enabled: on}
   cache: {blobdescriptor: inmemory, blobdescriptorsize: 5}
+  maintenance:
+    readonly: {enabled: true}
+    uploadpurging: {enabled: false, age: 2h, interval: 1s, dryrun: true}
 http: {addr: ':5000', secret: hunter2, draintimeout: 1h30m}
 wharfinger:
   durability: group
@@ -110,7 +126,7 @@ fn a_file_that_gives_everything_gets_everything() {
     assert_eq!(settings.log.level, LogLevel::Debug);
     assert_eq!(settings.log.format, LogFormat::Json);
     assert_eq!(settings.log.fields["service"], "registry");
-    assert!(!settings.log.access_log);
+    assert_eq!(settings.log.access_log, AccessLog::Off);
     let root = PathBuf::from("/srv/registry data");
     assert_eq!(
         settings.storage.driver,
@@ -121,6 +137,14 @@ fn a_file_that_gives_everything_gets_everything() {
     );
     assert!(settings.storage.delete_enabled);
     assert_eq!(settings.storage.cache, Some(CacheConfig { entries: 5 }));
+    assert!(settings.storage.read_only);
+    let purging = PurgeConfig {
+        enabled: false,
+        age: Duration::from_secs(7200),
+        interval: Duration::from_secs(60),
+        dry_run: true,
+    };
+    assert_eq!(settings.storage.purging, purging);
     assert_eq!(settings.http.listen.to_string(), ":5000");
     assert!(matches!(settings.http.secret, SecretSource::Given(_)));
     assert_eq!(settings.http.drain_timeout, Duration::from_secs(5400));
@@ -139,6 +163,7 @@ fn the_effective_settings_are_a_file_without_secrets() {
       level: debug
       formatter: json
       fields: {"service":"registry"}
+      reportcaller: false
       accesslog:
         disabled: true
     storage:
@@ -150,6 +175,14 @@ fn the_effective_settings_are_a_file_without_secrets() {
       cache:
         blobdescriptor: inmemory
         blobdescriptorsize: 5
+      maintenance:
+        readonly:
+          enabled: true
+        uploadpurging:
+          enabled: false
+          age: 2h
+          interval: 1s
+          dryrun: true
     http:
       addr: ":5000"
       net: tcp
@@ -163,7 +196,23 @@ fn the_effective_settings_are_a_file_without_secrets() {
         enabled: false
       secret: "***" # given, not shown
       draintimeout: 1h30m
+      debug:
+        prometheus:
+          enabled: false
+          path: /metrics
+    health:
+      storagedriver:
+        enabled: false
+        interval: 10s
+        threshold: 0
     wharfinger:
+      accesslog: combined
+      limits:
+        connections: 10000
+        addressconnections: 5000
+        requests: 10000
+        uploads: 9000
+        manifestmemory: 67108864
       durability: group
       verify: never
       manifests:
@@ -184,12 +233,17 @@ fn the_effective_settings_are_a_file_without_secrets() {
     assert!(!effective.contains("hunter2"));
     // Read again, it means the same, but for the secret.
     assert_eq!(loaded(&effective).effective(), effective);
+}
+
+#[test]
+fn the_effective_settings_of_the_least_file_are_the_defaults() {
     insta::assert_snapshot!(loaded(LEAST).effective(), @r#"
     version: 0.1
     log:
       level: info
       formatter: text
       fields: {}
+      reportcaller: false
       accesslog:
         disabled: false
     storage:
@@ -198,6 +252,14 @@ fn the_effective_settings_are_a_file_without_secrets() {
         enabled: false
       cache:
         blobdescriptorsize: 10000
+      maintenance:
+        readonly:
+          enabled: false
+        uploadpurging:
+          enabled: true
+          age: 168h
+          interval: 24h
+          dryrun: false
     http:
       addr: "127.0.0.1:5000"
       net: tcp
@@ -211,7 +273,23 @@ fn the_effective_settings_are_a_file_without_secrets() {
         enabled: false
       secret: # made anew at each start
       draintimeout: 1m
+      debug:
+        prometheus:
+          enabled: false
+          path: /metrics
+    health:
+      storagedriver:
+        enabled: false
+        interval: 10s
+        threshold: 0
     wharfinger:
+      accesslog: combined
+      limits:
+        connections: 10000
+        addressconnections: 5000
+        requests: 10000
+        uploads: 9000
+        manifestmemory: 67108864
       durability: full
       verify: changed
       manifests:
@@ -283,8 +361,81 @@ wharfinger: [full]
     config.yml:16:1: `proxy` is not supported yet
     config.yml:18:14: `log.level` must be one of `error`, `warn`, `info`, `debug`, not `verbose`
     config.yml:18:45: `log.accesslog.disabled` must be `true` or `false` without quotes, not `1`
-    config.yml:19:13: `wharfinger` is a section with keys such as `durability`, not a list
+    config.yml:19:13: `wharfinger` is a section with keys such as `accesslog`, not a list
     ");
+}
+
+const WATCHED: &str = "\
+version: 0.1
+storage: inmemory
+http: {secret: x, debug: {addr: 127.0.0.1:5001, prometheus: {enabled: true}}}
+health:
+  storagedriver: {enabled: true, interval: 0, threshold: 3}
+  file: [{file: /a}, {file: /b, interval: 1m}]
+  http:
+    - {uri: 'http://h/p', headers: {X-A: [a, b], authorization: hunter2}, statuscode: 204}
+  tcp: [{addr: 'h:5', timeout: 1s, threshold: 2}]
+";
+
+#[test]
+fn checks_have_a_name_and_a_rhythm() {
+    let loaded = loaded(WATCHED);
+    let health = &loaded.settings.health;
+    let storage = health.storage.unwrap();
+    assert_eq!((storage.interval.as_secs(), storage.threshold), (10, 3));
+    let rhythms: Vec<_> = health
+        .checks
+        .iter()
+        .map(|(name, _, timing)| (name.as_str(), timing.interval.as_secs(), timing.threshold))
+        .collect();
+    assert_eq!(
+        rhythms,
+        [
+            ("/a", 10, 0),
+            ("/b", 60, 0),
+            ("http://h/p", 10, 0),
+            ("h:5", 10, 2)
+        ]
+    );
+    let debug = loaded.settings.http.debug.as_ref().unwrap();
+    assert_eq!(debug.metrics.as_deref(), Some("/metrics"));
+    assert!(!loaded.effective().contains("hunter2"));
+}
+
+#[test]
+fn a_check_that_cannot_be_made_is_a_fault() {
+    let file = |health: &str| format!("version: 0.1\nstorage: inmemory\nhealth:\n  {health}\n");
+    insta::assert_snapshot!(faults(&file("file: [{file: /a}, {file: /a}]")), @"config.yml:4:22: a second check of `/a`; the first is at config.yml:4:10");
+    insta::assert_snapshot!(faults(&file("file: [{interval: 1s}]")), @"config.yml:4:10: `health.file.file` is missing");
+    insta::assert_snapshot!(faults(&file("file: [{file: /a, interval: -1s}]")), @"config.yml:4:31: `health.file.interval` must not be negative, as `-1s` is");
+    insta::assert_snapshot!(faults(&file("file: [{fil: /a}]")), @"
+    config.yml:4:10: `health.file.file` is missing
+    config.yml:4:11: unknown key `health.file.fil`; did you mean `health.file.file`?
+    ");
+    insta::assert_snapshot!(faults(&file("file: /a")), @"config.yml:4:9: `health.file` takes a list of sections, not a single value");
+    insta::assert_snapshot!(faults(&file("file: [/a]")), @"config.yml:4:10: `health.file` takes a list of sections; this is a single value");
+    insta::assert_snapshot!(faults(&file("http: [{uri: 'https://h/'}]")), @"config.yml:4:10: not a URL of the form http://HOST/PATH: https://h/");
+    insta::assert_snapshot!(faults(&file("http: [{uri: 'http://h/', statuscode: 5000}]")), @"config.yml:4:10: malformed status");
+    insta::assert_snapshot!(faults(&file("http: [{uri: 'http://h/', headers: {a b: c}}]")), @"config.yml:4:10: malformed header `a b`");
+    insta::assert_snapshot!(faults(&file("tcp: [{addr: h}]")), @"config.yml:4:9: `health.tcp.addr` must be HOST:PORT, not `h`");
+}
+
+#[test]
+fn the_path_of_metrics_begins_with_a_slash() {
+    let file =
+        |debug: &str| format!("version: 0.1\nstorage: inmemory\nhttp: {{debug: {{{debug}}}}}\n");
+    insta::assert_snapshot!(faults(&file("addr: ':1', prometheus: {path: metrics}")), @"config.yml:3:47: `http.debug.prometheus.path` must be a path that begins with `/`, not `metrics`");
+    let warnings = loaded(&file("prometheus: {enabled: true}")).warnings;
+    assert!(warnings[0].contains("http.debug.addr"), "{warnings:?}");
+}
+
+#[test]
+fn hooks_are_refused_unless_they_are_disabled() {
+    let file = |hooks: &str| format!("version: 0.1\nstorage: inmemory\nlog:\n  hooks: {hooks}\n");
+    loaded(&file(
+        "[{type: mail, disabled: true, levels: [panic], options: {smtp: {addr: a}}}]",
+    ));
+    insta::assert_snapshot!(faults(&file("[{type: mail, levels: [panic]}]")), @"config.yml:4:10: `log.hooks` at config.yml:4:11 cannot send mail: alarms belong to whoever reads the log and the metrics; take it out, or set `disabled: true`");
 }
 
 #[test]

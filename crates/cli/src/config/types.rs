@@ -10,6 +10,7 @@ use wharfinger_server::{Pages, Tls, Urls};
 use wharfinger_store::ManifestRules;
 
 use super::address::ListenAddress;
+use super::health::{DebugConfig, HealthConfig};
 
 /// Everything that `serve` needs to know.
 #[derive(Debug)]
@@ -24,6 +25,10 @@ pub(crate) struct ServeConfig {
     pub(crate) durability: Durability,
     /// `wharfinger.verify`.
     pub(crate) verify: Verify,
+    /// `health`.
+    pub(crate) health: HealthConfig,
+    /// `wharfinger.limits`.
+    pub(crate) limits: LimitsConfig,
     /// `validation`, and `wharfinger.manifests`.
     pub(crate) manifest_rules: ManifestRules,
     /// `catalog` and `tags`.
@@ -41,8 +46,10 @@ pub(crate) struct LogConfig {
     pub(crate) format: LogFormat,
     /// What is added to each line.
     pub(crate) fields: serde_json::Map<String, serde_json::Value>,
-    /// Whether each request gets a line.
-    pub(crate) access_log: bool,
+    /// Whether each line tells where in the source it was written.
+    pub(crate) report_caller: bool,
+    /// The line that each request gets.
+    pub(crate) access_log: AccessLog,
 }
 
 /// How serious a line is.
@@ -59,6 +66,28 @@ pub(crate) enum LogLevel {
 pub(crate) enum LogFormat {
     Text,
     Json,
+    Logstash,
+}
+
+/// The line that each request gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AccessLog {
+    /// None.
+    Off,
+    /// The Combined Log Format, on standard output.
+    Combined,
+    /// As other lines.
+    Structured,
+}
+
+/// What clients may use at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LimitsConfig {
+    pub(crate) connections: usize,
+    pub(crate) address_connections: usize,
+    pub(crate) requests: usize,
+    pub(crate) uploads: usize,
+    pub(crate) manifest_memory_bytes: usize,
 }
 
 /// Where content lies.
@@ -70,6 +99,23 @@ pub(crate) struct StorageConfig {
     pub(crate) delete_enabled: bool,
     /// The cache of descriptors, if there is one.
     pub(crate) cache: Option<CacheConfig>,
+    /// Whether nothing may be changed.
+    pub(crate) read_only: bool,
+    /// What becomes of uploads that nobody goes on with.
+    pub(crate) purging: PurgeConfig,
+}
+
+/// How uploads that nobody goes on with are removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PurgeConfig {
+    /// Whether it is done in the background.
+    pub(crate) enabled: bool,
+    /// How long ago one must have been written to last.
+    pub(crate) age: Duration,
+    /// How long after one round the next one begins; at least a minute.
+    pub(crate) interval: Duration,
+    /// Whether it is only said what would be done.
+    pub(crate) dry_run: bool,
 }
 
 /// A storage driver.
@@ -112,6 +158,8 @@ pub(crate) struct HttpConfig {
     pub(crate) secret: SecretSource,
     /// How long requests may go on after SIGTERM; zero ends them at once.
     pub(crate) drain_timeout: Duration,
+    /// The listener for operators.
+    pub(crate) debug: Option<DebugConfig>,
 }
 
 /// Where to listen.

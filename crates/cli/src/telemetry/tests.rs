@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex};
 
 use tracing::{debug, error, info, info_span};
 
+use super::line::disturbs;
 use super::*;
 
 /// Somewhere to write that can be read again.
@@ -21,13 +22,13 @@ impl Write for Sink {
 
 /// Runs `body` with a log and returns what it wrote, without the time at the start of each line.
 fn written(level: LogLevel, format: LogFormat, body: impl FnOnce()) -> String {
-    written_with(level, format, true, body)
+    written_with(level, format, AccessLog::Structured, body)
 }
 
 fn written_with(
     level: LogLevel,
     format: LogFormat,
-    access_log: bool,
+    access_log: AccessLog,
     body: impl FnOnce(),
 ) -> String {
     let sink = Sink::default();
@@ -39,10 +40,18 @@ fn written_with(
         level,
         format,
         fields,
+        report_caller: false,
         access_log,
     };
-    let writer = sink.clone();
-    tracing::subscriber::with_default(subscriber(&config, move || writer.clone()), body);
+    let (writer, access) = (sink.clone(), sink.clone());
+    let handle = LogHandle::new(level);
+    let subscriber = subscriber(
+        &config,
+        handle,
+        move || writer.clone(),
+        move || access.clone(),
+    );
+    tracing::subscriber::with_default(subscriber, body);
     let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
     let year = text.find("20").unwrap_or(0);
     assert!(
@@ -52,7 +61,7 @@ fn written_with(
     text.lines()
         .map(|line| match format {
             LogFormat::Text => line.split_once(' ').unwrap().1,
-            LogFormat::Json => line.split_once(',').unwrap().1,
+            LogFormat::Json | LogFormat::Logstash => line.split_once(',').unwrap().1,
         })
         .fold(String::new(), |all, line| all + line + "\n")
 }
@@ -132,7 +141,7 @@ fn the_level_decides_what_is_written() {
 #[test]
 fn the_access_log_has_a_switch_of_its_own() {
     let request = || {
-        info!(target: wharfinger_server::ACCESS_LOG, status = 200, "answered");
+        info!(target: ACCESS_LOG, status = 200, "answered");
         info!("something else");
     };
     let lines = |level, access| {
@@ -140,8 +149,74 @@ fn the_access_log_has_a_switch_of_its_own() {
             .lines()
             .count()
     };
-    assert_eq!(lines(LogLevel::Error, true), 1, "whatever the level");
-    assert_eq!(lines(LogLevel::Error, false), 0);
-    assert_eq!(lines(LogLevel::Info, true), 2);
-    assert_eq!(lines(LogLevel::Debug, false), 1);
+    let (on, off) = (AccessLog::Structured, AccessLog::Off);
+    assert_eq!(lines(LogLevel::Error, on), 1, "whatever the level");
+    assert_eq!(lines(LogLevel::Error, off), 0);
+    assert_eq!(lines(LogLevel::Info, on), 2);
+    assert_eq!(lines(LogLevel::Debug, off), 1);
+}
+
+/// A log whose lines and access lines go to places of their own.
+fn two_places(config: &LogConfig, body: impl FnOnce(&LogHandle)) -> (String, String) {
+    let (log, access) = (Sink::default(), Sink::default());
+    let (to_log, to_access) = (log.clone(), access.clone());
+    let handle = LogHandle::new(config.level);
+    let changed = handle.clone();
+    let subscriber = subscriber(
+        config,
+        handle,
+        move || to_log.clone(),
+        move || to_access.clone(),
+    );
+    tracing::subscriber::with_default(subscriber, || body(&changed));
+    let text = |sink: Sink| String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+    (text(log), text(access))
+}
+
+fn config() -> LogConfig {
+    LogConfig {
+        level: LogLevel::Error,
+        format: LogFormat::Json,
+        fields: Map::new(),
+        report_caller: true,
+        access_log: AccessLog::Combined,
+    }
+}
+
+#[test]
+fn combined_lines_go_elsewhere_as_they_are() {
+    let (log, access) = two_places(&config(), |_| {
+        info!(target: COMBINED_LOG, "1.2.3.4 - - [] \"GET / HTTP/1.1\" 200 0 \"\" \"\"");
+        info!(target: ACCESS_LOG, status = 200, "answered");
+        error!("for the operator");
+    });
+    assert_eq!(
+        access,
+        "1.2.3.4 - - [] \"GET / HTTP/1.1\" 200 0 \"\" \"\"\n"
+    );
+    assert_eq!(log.lines().count(), 1, "{log}");
+    let line: Value = serde_json::from_str(&log).unwrap();
+    assert!(
+        line["file"].as_str().unwrap().ends_with("tests.rs"),
+        "{log}"
+    );
+    assert!(line["line"].is_u64());
+}
+
+#[test]
+fn the_level_can_be_changed_while_the_log_is_written() {
+    let (log, _) = two_places(&config(), |handle| {
+        for level in [LogLevel::Error, LogLevel::Debug, LogLevel::Warn] {
+            handle.set(level);
+            debug!("fine");
+            info!("plain");
+        }
+    });
+    assert_eq!(log.lines().count(), 2, "{log}");
+}
+
+#[test]
+fn logstash_has_its_own_names() {
+    let text = written(LogLevel::Info, LogFormat::Logstash, an_upload);
+    insta::assert_snapshot!(text.lines().next().unwrap(), @r#""@version":"1","level":"info","message":"upload finished","digest":"sha256:ab","note":"two words","repository":"a/b","service":"registry","size_bytes":7,"upload":"u-1","zone":"mine"}"#);
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Result;
 use wharfinger_testkit::{Random, RegistryConfig, Scratch, Server, setting, tell};
 
-use self::pusher::Pusher;
+pub(crate) use self::pusher::Pusher;
 use crate::setup::{machine, wharfinger};
 use crate::tree::Tree;
 

@@ -6,11 +6,16 @@
 mod clients;
 mod content;
 mod digests;
+mod drains;
 mod failures;
 mod handover;
+mod hostile;
 mod http;
 mod kills;
 mod limits;
+mod operation;
+mod reclaim;
 mod setup;
+mod spec;
 mod strace_kills;
 mod tree;

@@ -32,7 +32,7 @@ async fn write(store: Arc<dyn ContentStore>, seed: u64) {
         return;
     };
     for piece in 0..seed % 5 {
-        let length = if seed % 7 == 0 { MIB } else { 1000 };
+        let length = if seed.is_multiple_of(7) { MIB } else { 1000 };
         if writer.write(sample(length, seed + piece)).await.is_err() {
             return;
         }

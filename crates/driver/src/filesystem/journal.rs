@@ -28,6 +28,7 @@ mod repair;
 mod replay;
 mod retire;
 mod segment;
+mod stats;
 mod suspects;
 #[cfg(test)]
 mod tests;
@@ -51,6 +52,8 @@ pub(super) use format::Operation;
 pub(super) use others::look_after_others;
 pub(super) use replay::settle_the_dead;
 use segment::Segment;
+pub use stats::JournalStats;
+use stats::Work;
 pub(super) use suspects::Suspects;
 
 /// 16 MiB: some thousand small images, and a moment to replay.
@@ -84,6 +87,7 @@ struct Shared {
     suspects: Weak<Suspects>,
     state: Mutex<State>,
     changed: Condvar,
+    work: Work,
 }
 
 #[derive(Debug, Default)]
@@ -210,6 +214,7 @@ impl Journal {
             suspects: Arc::downgrade(suspects),
             state: Mutex::default(),
             changed: Condvar::new(),
+            work: Work::default(),
         });
         retire_when_old(&shared)?;
         Ok(Self { shared })
@@ -318,7 +323,10 @@ impl Shared {
         drop(state);
 
         let began = segment.is_none();
+        let asked_at = self.runtime.clock.monotonic();
         let (segment, outcome) = self.write(segment, sequence, &bytes);
+        let took = self.runtime.clock.monotonic().saturating_sub(asked_at);
+        self.work.wrote(bytes.len(), took);
 
         let mut state = lock(&self.state);
         state.leading = false;

@@ -17,6 +17,9 @@ struct Counters {
     calls: AtomicU64,
     dropped: AtomicU64,
     duration_ns: AtomicU64,
+    /// How many calls took so long and not longer, and how many took longer than that.
+    durations: [AtomicU64; DURATION_BOUNDS.len()],
+    longer: AtomicU64,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     failures: [AtomicU64; KINDS.len()],
@@ -35,11 +38,36 @@ pub struct MethodMetrics {
     pub failures: Vec<(ErrorKind, u64)>,
     /// How long they took in all. A stream counts only until it was open.
     pub duration: Duration,
+    /// How many calls that have ended took no longer than each of [`DURATION_BOUNDS`], and longer than the one
+    /// before it.
+    pub durations: [u64; DURATION_BOUNDS.len()],
+    /// How many took longer than any of them.
+    pub longer: u64,
     /// How many bytes were given to calls that succeeded.
     pub bytes_in: u64,
     /// How many bytes were returned.
     pub bytes_out: u64,
 }
+
+/// The durations by which calls are told apart: Distribution's, and four below them, since most calls
+/// are answered from memory.
+pub const DURATION_BOUNDS: [Duration; 15] = [
+    Duration::from_micros(50),
+    Duration::from_micros(200),
+    Duration::from_micros(500),
+    Duration::from_millis(1),
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(25),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_millis(2500),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+];
 
 /// All kinds, in the order of their declaration; [`kind_index`] is their place here.
 const KINDS: [ErrorKind; 11] = [
@@ -82,6 +110,8 @@ impl DriverMetrics {
             dropped: load(&counters.dropped),
             failures: failures.filter(|(_, count)| *count > 0).collect(),
             duration: Duration::from_nanos(load(&counters.duration_ns)),
+            durations: std::array::from_fn(|index| load(&counters.durations[index])),
+            longer: load(&counters.longer),
             bytes_in: load(&counters.bytes_in),
             bytes_out: load(&counters.bytes_out),
         }
@@ -96,8 +126,11 @@ impl DriverMetrics {
     }
 
     pub(super) fn call_took(&self, method: Method, duration: Duration) {
+        let counters = self.of(method);
         let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        add(&self.of(method).duration_ns, nanoseconds);
+        add(&counters.duration_ns, nanoseconds);
+        let index = DURATION_BOUNDS.partition_point(|bound| *bound < duration);
+        add(counters.durations.get(index).unwrap_or(&counters.longer), 1);
     }
 
     pub(super) fn call_dropped(&self, method: Method) {
@@ -145,6 +178,18 @@ fn load(counter: &AtomicU64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_is_counted_by_how_long_it_took() {
+        let metrics = DriverMetrics::new();
+        for millis in [0, 5, 6, 10_001] {
+            metrics.call_took(Method::Get, Duration::from_millis(millis));
+        }
+        let counted = metrics.method(Method::Get);
+        assert!(DURATION_BOUNDS.is_sorted());
+        assert_eq!((counted.durations[0], counted.durations[4]), (1, 1));
+        assert_eq!((counted.durations[5], counted.longer), (1, 1));
+    }
 
     #[test]
     fn every_kind_and_method_has_its_own_counter() {

@@ -4,7 +4,7 @@ use std::fs::File;
 
 use rustix::fs::IFlags;
 use wharfinger_driver::{
-    Driver, DriverExt as _, DriverPath, Durability, ErrorKind, Filesystem, FilesystemOptions,
+    Driver, DriverExt as _, DriverPath, Durability, ErrorKind, Filesystem, FilesystemOptions, Hold,
 };
 use wharfinger_runtime::Runtime;
 
@@ -92,4 +92,61 @@ async fn a_value_below_a_value_is_an_invalid_call() {
         .await;
     assert_eq!(failed.unwrap_err().kind(), ErrorKind::Invalid);
     assert!(driver.find(&below).await.unwrap().is_none());
+}
+
+#[test]
+fn those_who_share_a_directory_keep_out_who_wants_it_alone() {
+    let scratch = tempfile::tempdir().unwrap();
+    let open = || {
+        let options = FilesystemOptions::new(scratch.path());
+        Filesystem::open(options, Runtime::new(1)).unwrap()
+    };
+    let path = path("a/b/lock");
+    let (one, two) = (open(), open());
+    let shared = one.hold(&path, Hold::Shared).unwrap();
+    let also = two.hold(&path, Hold::Shared).unwrap();
+    let busy = two.hold(&path, Hold::Exclusive).unwrap_err();
+    assert_eq!(busy.kind(), ErrorKind::Busy);
+    drop((shared, also));
+    let alone = two.hold(&path, Hold::Exclusive).unwrap();
+    for hold in [Hold::Shared, Hold::Exclusive] {
+        assert_eq!(one.hold(&path, hold).unwrap_err().kind(), ErrorKind::Busy);
+    }
+    drop(alone);
+    drop(one.hold(&path, Hold::Exclusive).unwrap());
+}
+
+#[tokio::test]
+async fn temporary_files_of_dead_writers_go_and_nothing_else() {
+    let scratch = tempfile::tempdir().unwrap();
+    let driver = Filesystem::open(FilesystemOptions::new(scratch.path()), Runtime::new(1)).unwrap();
+    let root = scratch.path().join("a");
+    std::fs::create_dir_all(root.join("b/c")).unwrap();
+    let old = "b/c/link.8bd3fe29-7ad4-4b34-a15d-26b5e6a7f1b0.tmp";
+    let young = "b/link.0123456789abcdef.tmp";
+    let others = ["b/c/link", "b/notes.tmp", "b/c/data"];
+    for name in others.into_iter().chain([old, young]) {
+        let file = File::create(root.join(name)).unwrap();
+        if name != young {
+            file.set_modified(std::time::SystemTime::UNIX_EPOCH)
+                .unwrap();
+        }
+    }
+    let outside = scratch.path().join("lock.0000000000000000.tmp");
+    File::create(&outside).unwrap();
+    std::os::unix::fs::symlink(scratch.path(), root.join("b/link-out")).unwrap();
+    let before = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(60);
+    assert_eq!(
+        driver.remove_temporaries(&path("a"), before).await.unwrap(),
+        1
+    );
+    assert!(!root.join(old).exists() && root.join(young).exists() && outside.exists());
+    assert!(others.iter().all(|name| root.join(name).exists()));
+    assert_eq!(
+        driver
+            .remove_temporaries(&path("missing"), before)
+            .await
+            .unwrap(),
+        0
+    );
 }

@@ -89,6 +89,25 @@ async fn commit_small(driver: &Filesystem, target: Target, to: &str, bytes: &'st
 }
 
 #[tokio::test]
+async fn what_the_journal_does_is_counted() {
+    let place = Place::new();
+    let driver = place.open("boot");
+    let before = driver.journal_stats().unwrap();
+    let link = path("a/link");
+    let content = Bytes::from_static(b"x");
+    driver
+        .put_one(&link, content, Durability::Durable)
+        .await
+        .unwrap();
+    let after = driver.journal_stats().unwrap();
+    assert_eq!(after.syncs, before.syncs + 1);
+    assert!(after.written_bytes > before.written_bytes);
+    assert_eq!((after.segments, after.ended), (1, false));
+    driver.close().await;
+    assert_eq!(driver.journal_stats().unwrap().segments, 0);
+}
+
+#[tokio::test]
 async fn after_a_power_cut_all_that_was_answered_is_there() {
     let place = Place::new();
     let driver = place.open("first boot");

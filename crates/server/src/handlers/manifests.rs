@@ -8,11 +8,12 @@ use wharfinger_oci::{MAX_MANIFEST_BYTES, Manifest, ManifestError, Route};
 use wharfinger_store::RemovedManifest;
 
 use crate::app::Call;
-use crate::body::{RequestBody, WholeBody};
+use crate::body::{CollectError, RequestBody, WholeBody};
 use crate::conditional::is_known;
 use crate::error::Failure;
 use crate::event::{EventAction, Target};
 use crate::handlers::may_delete;
+use crate::metrics::Shed;
 use crate::response::{Body, Reply, Response};
 
 /// Tells the client of a push that the manifest is listed under its subject.
@@ -64,7 +65,11 @@ pub(crate) async fn push(
     if let Some(size) = announced.filter(|size| *size > MAX_MANIFEST_BYTES) {
         return Err(ManifestError::TooLarge { size }.into());
     }
-    let body = body.collect(MAX_MANIFEST_BYTES).await?;
+    let body = body.collect(MAX_MANIFEST_BYTES).await;
+    if let Err(CollectError::NoMemory | CollectError::NoShare) = &body {
+        call.app.metrics.shed(Shed::BodyMemory);
+    }
+    let body = body?;
     let owned = call.clone();
     call.to_the_end(async move {
         let WholeBody {

@@ -49,7 +49,7 @@ pub(crate) async fn list(
         }
         let next = page::after(next, &last.to_string(), wanted.limit);
         let digest = subject;
-        reply = page::with_next(reply, &Route::Referrers { name, digest }, &next);
+        reply = page::with_next(call, reply, &Route::Referrers { name, digest }, &next);
     }
     Ok(reply.done())
 }

@@ -36,8 +36,7 @@ pub(crate) async fn list(call: &Call, granted: Granted<ListTags>) -> Result<Resp
         Some(limit) => {
             let reply = reply.json(whole(&name, &first.tags));
             let next = after(Query::new(), last.as_str(), limit);
-            let route = Route::Tags { name: name.clone() };
-            Ok(with_next(call, reply, &route, &next).done())
+            Ok(with_next(call, reply, &Route::Tags { name: name.clone() }, &next).done())
         }
         None => Ok(reply.json_stream(all(repository, &first)).done()),
     }

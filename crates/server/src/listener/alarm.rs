@@ -6,18 +6,23 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-/// A timer of a connection. Setting it and clearing it costs next to nothing: the timer below is
+/// A timer of a connection, on the machine's own time: one is set for every head and every write that
+/// waits, and the runtime's clock, which tests may move, costs an allocation each time. Setting it and clearing it costs next to nothing: the timer below is
 /// made only when somebody waits, and moved only when it would ring too late.
 #[derive(Debug, Default)]
 pub(super) struct Alarm {
     at: Option<Instant>,
+    /// When it was set.
+    since: Option<Instant>,
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
 impl Alarm {
     /// Rings after `delay`, whatever was set before.
     pub(super) fn set(&mut self, delay: Duration) {
-        self.at = Some(Instant::now() + delay);
+        let now = Instant::now();
+        self.since = Some(now);
+        self.at = Some(now + delay);
     }
 
     /// Does not ring.
@@ -28,6 +33,12 @@ impl Alarm {
     /// Tells whether it is going to ring.
     pub(super) fn is_set(&self) -> bool {
         self.at.is_some()
+    }
+
+    /// Returns how long ago it was set, if it is going to ring.
+    pub(super) fn waited(&self) -> Option<Duration> {
+        self.at?;
+        self.since.map(|since| since.elapsed())
     }
 
     /// Completes once it rings, which one that is not set never does.

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::config::Limits;
 
 use super::alarm::Alarm;
+use super::pace::Pace;
 use super::requests::Requests;
 
 /// 5 s: how long a connection that takes no further request may go on without one. A client that is there
@@ -18,7 +19,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 /// A connection that ends once
 ///
-/// - nothing of an answer was taken for too long,
+/// - nothing of an answer was taken for too long, or little in a long time,
 /// - a head that has begun is not complete in time,
 /// - no request begins in time: sooner on a new connection than on one that had a request.
 ///
@@ -31,6 +32,7 @@ pub(super) struct Watched<S> {
     heads: Heads,
     header_timeout: Duration,
     idle_timeout: Duration,
+    pace: Pace,
     write_idle_timeout: Duration,
     requests: Requests,
     /// How many of `requests` had begun when the next head began to be waited for.
@@ -65,6 +67,7 @@ impl<S> Watched<S> {
             heads,
             header_timeout: limits.header_timeout,
             idle_timeout: limits.idle_timeout,
+            pace: Pace::new(limits),
             write_idle_timeout: limits.write_idle_timeout,
             begun_before: requests.begun(),
             requests,
@@ -134,19 +137,27 @@ impl<S> Watched<S> {
         cx: &mut Context<'_>,
         polled: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        if polled.is_ready() {
-            if self.unread.is_set() && !self.requests.is_under_way() {
+        if let Poll::Ready(written) = &polled {
+            let bytes = written.as_ref().map_or(0, |bytes| *bytes as u64);
+            let waited = self.unread.waited();
+            if waited.is_some() && !self.requests.is_under_way() {
                 // The last of an answer is on its way: the next request is waited for.
                 cx.waker().wake_by_ref();
             }
+            self.pace.took(bytes, waited.unwrap_or_default());
             self.unread.clear();
             return polled;
         }
         if !self.unread.is_set() {
-            self.unread.set(self.write_idle_timeout);
+            self.unread.set(self.pace.patience());
         }
-        ready!(self.unread.poll(cx));
-        Poll::Ready(Err(timed_out("the client does not read its answer")))
+        loop {
+            ready!(self.unread.poll(cx));
+            if self.pace.is_too_slow() {
+                return Poll::Ready(Err(timed_out("the client does not read its answer")));
+            }
+            self.unread.set(self.pace.patience());
+        }
     }
 
     /// Holds the last of what was written against the clock. A socket keeps nothing back, TLS does.

@@ -14,7 +14,16 @@ fn info(request: http::request::Builder, secure: bool) -> RequestInfo {
     let ids = RequestIds::new(&SeededEntropy::new(1));
     let (parts, ()) = request.body(()).unwrap().into_parts();
     let peer = Peer::Tcp(([127, 0, 0, 1], 1).into());
-    RequestInfo::new(&ids, Via { peer, secure }, parts, Duration::ZERO)
+    RequestInfo::new(
+        &ids,
+        Via {
+            peer,
+            secure,
+            within_quota: true,
+        },
+        parts,
+        Duration::ZERO,
+    )
 }
 
 fn located(urls: &Urls, request: &RequestInfo) -> String {

@@ -349,6 +349,10 @@ fn an_address_that_is_taken_is_said_so() {
             store,
             gate,
             runtime,
+            metrics: Arc::new(wharfinger_server::HttpMetrics::new(
+                &wharfinger_server::codes(),
+            )),
+            health: Arc::default(),
             codes: wharfinger_server::codes(),
             events: Vec::new(),
         };

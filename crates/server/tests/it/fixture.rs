@@ -10,7 +10,9 @@ use wharfinger_driver::{
     Driver, FaultPlan, Faulty, Filesystem, FilesystemOptions, Memory, MemoryOptions, Method,
 };
 use wharfinger_runtime::{Runtime, Secret};
-use wharfinger_server::{Config, Event, EventAction, EventSink, Parts, Server};
+use wharfinger_server::{
+    Config, Event, EventAction, EventSink, Health, HttpMetrics, Parts, Server,
+};
 use wharfinger_store::{Store, StoreOptions};
 use wharfinger_testkit::{Blob, Client, Connection, Request, Response, Scratch, eventually};
 
@@ -96,11 +98,14 @@ impl Fixture {
         let store = Store::new(Arc::clone(&driver), None, runtime.clone(), options);
         let events = Arc::new(Recorder::default());
         sinks.push(Arc::clone(&events) as Arc<dyn EventSink>);
+        let codes = wharfinger_server::codes();
         let parts = Parts {
             store,
             gate,
             runtime: runtime.clone(),
-            codes: wharfinger_server::codes(),
+            metrics: Arc::new(HttpMetrics::new(&codes)),
+            health: Arc::new(Health::new()),
+            codes,
             events: sinks,
         };
         let server = tokio.block_on(Server::bind(config, parts)).unwrap();

@@ -11,6 +11,7 @@ mod fixture;
 mod frames;
 mod http2;
 mod http2_attacks;
+mod limits;
 mod lists;
 mod logs;
 mod manifests;

@@ -77,6 +77,9 @@ impl IngestWriter {
                 refused.kind(),
                 ErrorKind::DigestMismatch { .. } | ErrorKind::SizeMismatch { .. }
             ) {
+                if matches!(refused.kind(), ErrorKind::DigestMismatch { .. }) {
+                    progress.refused = Some(expected.digest);
+                }
                 progress.refuse(&context, &mut core).await?;
             }
             return Err(refused);

@@ -8,6 +8,7 @@
 //!   latest   {offset, hash, driver}: what had arrived; outlives the process
 //!   synced   {offset, hash, driver}: what was synced; outlives a power cut
 //!   readings [{at, digest}]: what reading all bytes back has come to
+//!   refused  the digest that the last finish asked for, and that the bytes do not have
 //! ```
 //!
 //! `hash` is the hasher's state in Go's form and `driver` the driver's own state, both base64.
@@ -75,6 +76,7 @@ pub(crate) struct Marker {
     pub(crate) latest: Option<SavePoint>,
     pub(crate) synced: Option<SavePoint>,
     pub(crate) readings: Readings,
+    pub(crate) refused: Option<Digest>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -87,6 +89,8 @@ struct MarkerJson {
     synced: Option<SavePointJson>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     readings: Vec<ReadingJson>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refused: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -121,6 +125,7 @@ impl Marker {
             latest: self.latest.as_ref().map(SavePointJson::of),
             synced: self.synced.as_ref().map(SavePointJson::of),
             readings: self.readings.0.iter().map(ReadingJson::of).collect(),
+            refused: self.refused.map(|digest| digest.to_string()),
         };
         let json = serde_json::to_string(&json).expect("text, numbers and options are always JSON");
         let mac = hex(&mac_of(secret, directory, &json).finalize().into_bytes());
@@ -146,6 +151,7 @@ impl Marker {
             latest: json.latest.and_then(SavePointJson::restore),
             synced: json.synced.and_then(SavePointJson::restore),
             readings: Readings(readings.collect()),
+            refused: json.refused.and_then(|digest| digest.parse().ok()),
         })
     }
 }
@@ -234,6 +240,7 @@ mod tests {
             }),
             synced: Some(synced),
             readings: Readings(vec![reading()]),
+            refused: Some(Digest::of(Algorithm::Sha256, b"else")),
         }
     }
 
@@ -264,6 +271,7 @@ mod tests {
         );
         assert_eq!(marker.readings.under(Algorithm::Sha512), Some(&reading()));
         assert_eq!(marker.readings.under(Algorithm::Sha256), None);
+        assert_eq!(marker.refused, sample().refused);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use wharfinger_driver::{
     self as driver, Checkpoint, DriverExt as _, Durability, ErrorKind as DriverErrorKind, ReadRange,
 };
-use wharfinger_oci::{Algorithm, Hasher};
+use wharfinger_oci::{Algorithm, Digest, Hasher};
 
 use crate::blobs::hash_on;
 use crate::error::{Error, ErrorKind, Result};
@@ -39,6 +39,8 @@ pub(super) struct Progress {
     pub(super) marked: bool,
     /// What reading all bytes back has come to.
     pub(super) readings: Readings,
+    /// What the bytes were to be, and are not: for whoever asks later why this was not finished.
+    pub(super) refused: Option<Digest>,
 }
 
 impl Progress {
@@ -130,6 +132,7 @@ impl Progress {
             latest,
             synced,
             readings: self.readings.clone(),
+            refused: self.refused,
             ..Marker::of(&context.runtime.host)
         }
     }

@@ -50,6 +50,7 @@ impl IngestWriter {
             loaded: false,
             marked: false,
             readings: Readings::default(),
+            refused: None,
         };
         Self::of(
             set,
@@ -88,6 +89,7 @@ impl IngestWriter {
             loaded: plan.loaded && plan.at > 0,
             marked: plan.marked && gap == 0 && !plan.cut,
             readings: plan.readings,
+            refused: None,
         };
         let mut core = Core::new(ingest, hashed.hasher, plan.synced);
         core.saver = progress.saver(&set.context);

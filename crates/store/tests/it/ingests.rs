@@ -12,6 +12,36 @@ use crate::subject::{
 const MIB: usize = 1024 * 1024;
 
 #[tokio::test]
+async fn uploads_that_are_open_are_counted_and_those_that_ended_are_not() {
+    for subject in Subject::all() {
+        let count = async || subject.store.count_uploads().await.unwrap();
+        assert_eq!(count().await.open, 0, "{}", subject.name);
+        for (repository, id) in [("a", "one"), ("a/b", "two"), ("c/d/e", "three")] {
+            let repository = subject.store.repository(&repository.parse().unwrap());
+            repository
+                .uploads()
+                .create(&id.parse().unwrap())
+                .await
+                .unwrap();
+        }
+        let repository = subject.store.repository(&"a/b".parse().unwrap());
+        repository
+            .uploads()
+            .abort(&"two".parse().unwrap())
+            .await
+            .unwrap();
+        let counted = count().await;
+        assert_eq!(
+            (counted.open, counted.complete),
+            (2, true),
+            "{}",
+            subject.name
+        );
+        assert!(counted.oldest_started_at.is_some());
+    }
+}
+
+#[tokio::test]
 async fn a_blob_comes_back_byte_for_byte_whatever_its_length() {
     for subject in Subject::all() {
         let repository = subject.repository();

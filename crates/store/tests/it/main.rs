@@ -5,10 +5,13 @@
 mod blobs;
 mod catalog;
 mod crashes;
+mod garbage;
 mod handover;
 mod ingests;
 mod manifests;
+mod races;
 mod referrers;
 mod subject;
 mod tagging;
 mod tenants;
+mod uploads;

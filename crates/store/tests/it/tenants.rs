@@ -309,3 +309,33 @@ async fn a_failed_write_takes_back_nothing_that_was_answered() {
     let digest = writer.write_through(bytes.slice(2000..)).await.unwrap();
     assert_eq!(digest, sha256(&bytes));
 }
+
+#[tokio::test]
+async fn a_collector_leaves_what_a_tenant_claims() {
+    use wharfinger_store::{GarbageOptions, collect_garbage};
+    for subject in Subject::all() {
+        let one = tenant(&subject.store);
+        let inner = one.namespace(&"k8s.io".parse().unwrap());
+        let claimed = write(&one, "ref", &sample(1000, 1)).await.digest;
+        let nested = write(&inner, "ref", &sample(1000, 2)).await.digest;
+        let dropped = write(&one, "ref", &sample(1000, 3)).await.digest;
+        one.unclaim(&dropped).await.unwrap();
+        // A collector wants to see a repository, or it may be at the wrong place.
+        let manifest = br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
+        let manifest =
+            wharfinger_oci::Manifest::parse_stored(Bytes::from_static(manifest)).unwrap();
+        let tag = wharfinger_oci::Reference::Tag("v1".parse().unwrap());
+        let pushed = subject.repository().put_manifest(&tag, &manifest).await;
+        pushed.unwrap();
+        let report = collect_garbage(
+            &*subject.driver,
+            &*subject.runtime.clock,
+            GarbageOptions::default(),
+            &mut |_| {},
+        );
+        assert_eq!(report.await.unwrap().blobs, 1, "{}", subject.name);
+        assert_eq!(read(&one, &claimed).await.unwrap(), sample(1000, 1));
+        assert_eq!(read(&inner, &nested).await.unwrap(), sample(1000, 2));
+        assert!(is(one.adopt(&dropped).await, &ErrorKind::BlobUnknown));
+    }
+}

@@ -74,7 +74,7 @@ fn a_wrong_type_says_what_is_wanted() {
     insta::assert_snapshot!(faults_of("http", "addr: 5000"), @"c.yml:4:9: `http.addr` `5000` has no port; write `:5000` for all interfaces or `127.0.0.1:5000` for this machine");
     insta::assert_snapshot!(faults_of("http", "secret: {hunter2: x}"), @"c.yml:4:11: `http.secret` takes a single value, not a map");
     insta::assert_snapshot!(faults_of("log", "level: trace"), @"c.yml:4:10: `log.level` must be one of `error`, `warn`, `info`, `debug`, not `trace`");
-    insta::assert_snapshot!(faults_of("log", "formatter: logstash"), @"c.yml:4:14: `log.formatter: logstash` is not supported; Distribution 3 writes plain JSON for it: `json`");
+    insta::assert_snapshot!(faults_of("log", "formatter: xml"), @"c.yml:4:14: `log.formatter` must be one of `text`, `json`, `logstash`, not `xml`");
     insta::assert_snapshot!(faults_of("log", "fields: x"), @"c.yml:4:11: `log.fields` takes a map, not a single value");
 }
 

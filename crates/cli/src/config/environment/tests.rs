@@ -142,19 +142,37 @@ fn keys_that_are_not_built_are_refused_as_in_the_file() {
         ("REGISTRY_AUTH_HTPASSWD_PATH", "/x"),
         ("REGISTRY_STORAGE_S3_BUCKET", "b"),
         ("REGISTRY_HTTP_TLS_LETSENCRYPT_HOSTS", "[a]"),
-        ("REGISTRY_HEALTH_FILECHECKERS", "[]"),
         ("REGISTRY_NOTIFICATIONS_EVENTCONFIG_INCLUDEREFERENCES", "true"),
         ("REGISTRY_COMPATIBILITY_SCHEMA1_ENABLED", "true"),
     ]), @"
     REGISTRY_AUTH: `auth` is not supported yet
     REGISTRY_AUTH_HTPASSWD_PATH: `auth` is not supported yet
     REGISTRY_COMPATIBILITY_SCHEMA1_ENABLED: `compatibility` is not supported; Distribution 3 dropped it
-    REGISTRY_HEALTH_FILECHECKERS: `health` is not supported yet
     REGISTRY_HTTP_TLS_LETSENCRYPT_HOSTS: `http.tls.letsencrypt` is not supported yet
     REGISTRY_NOTIFICATIONS_EVENTCONFIG_INCLUDEREFERENCES: `notifications` is not supported yet
     REGISTRY_PROXY_REMOTEURL: `proxy` is not supported yet
     REGISTRY_STORAGE_S3_BUCKET: `storage.s3` is not supported yet
     ");
+}
+
+#[test]
+fn lists_are_given_whole_or_by_number() {
+    let checks = |variables: &[(&str, &str)]| {
+        let checks = settings(variables).settings.health.checks;
+        let names = checks.into_iter().map(|(name, ..)| name);
+        names.collect::<Vec<_>>()
+    };
+    let whole = ("REGISTRY_HEALTH_FILECHECKERS", "[{file: /a}, {file: /b}]");
+    assert_eq!(checks(&[whole]), ["/a", "/b"]);
+    let numbered = [
+        ("REGISTRY_HEALTH_TCPCHECKERS_0_ADDR", "h:1"),
+        ("REGISTRY_HEALTH_TCPCHECKERS_0_INTERVAL", "1s"),
+        ("REGISTRY_HEALTH_TCPCHECKERS_1_ADDR", "h:2"),
+    ];
+    assert_eq!(checks(&numbered), ["h:1", "h:2"]);
+    let changed = [whole, ("REGISTRY_HEALTH_FILECHECKERS_1_FILE", "/c")];
+    assert_eq!(checks(&changed), ["/a", "/c"]);
+    insta::assert_snapshot!(faults(&[("REGISTRY_HEALTH_TCPCHECKERS_5_ADDR", "h:1")]), @"REGISTRY_HEALTH_TCPCHECKERS_5_ADDR: `health.tcp.addr` is missing");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use wharfinger_server::{ClientAuth, Clients, DEFAULT_TLS_LOOK_INTERVAL, Tls, Tls
 
 use super::super::check::Value;
 use super::super::types::{HttpConfig, Listen, SecretSource};
-use super::{Values, meaning};
+use super::{Values, health, meaning};
 
 pub(super) const CLIENT_AUTHS: [(&str, ClientAuth); 4] = [
     ("request-client-cert", ClientAuth::Request),
@@ -43,6 +43,7 @@ pub(super) fn resolve(values: &Values<'_>, secret: SecretSource) -> HttpConfig {
         headers: values.headers("http.headers"),
         secret,
         drain_timeout: values.duration("http.draintimeout"),
+        debug: health::debug(values),
     }
 }
 

@@ -45,12 +45,41 @@ impl Containerd {
     }
 
     fn ctr(&self, namespace: &str, arguments: &[&str]) -> Result<String> {
+        run(&mut self.command(namespace, arguments), COMMAND)
+    }
+
+    fn command(&self, namespace: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.ctr);
         command
             .arg("--address")
             .arg(&self.socket)
-            .args(["--namespace", namespace]);
-        run(command.args(arguments), COMMAND)
+            .args(["--namespace", namespace])
+            .args(arguments);
+        command
+    }
+
+    /// The call that pulls `name` into `namespace`, not started yet.
+    pub(super) fn pull_command(&self, namespace: &str, name: &str) -> Command {
+        // The snapshotter that works on any file system; unpacking holds each layer against its diff id.
+        let pull = [
+            "images",
+            "pull",
+            "--plain-http",
+            "--snapshotter",
+            "native",
+            name,
+        ];
+        self.command(namespace, &pull)
+    }
+
+    /// Pulls `name` into `namespace`, and holds what is there then against `image`.
+    pub(super) fn pull_into(&self, namespace: &str, name: &str, image: &Stored) -> Result<()> {
+        run(&mut self.pull_command(namespace, name), COMMAND)?;
+        self.same(namespace, &image.manifest.digest, &image.manifest.bytes)?;
+        for blob in &image.blobs {
+            self.same(namespace, &blob.digest, &blob.bytes)?;
+        }
+        Ok(())
     }
 
     /// A namespace that has seen nothing yet.
@@ -89,22 +118,7 @@ impl Client for Containerd {
     }
 
     fn pull(&self, name: &str, image: &Stored) -> Result<()> {
-        let namespace = self.namespace();
-        // The snapshotter that works on any file system; unpacking holds each layer against its diff id.
-        let pull = [
-            "images",
-            "pull",
-            "--plain-http",
-            "--snapshotter",
-            "native",
-            name,
-        ];
-        self.ctr(&namespace, &pull)?;
-        self.same(&namespace, &image.manifest.digest, &image.manifest.bytes)?;
-        for blob in &image.blobs {
-            self.same(&namespace, &blob.digest, &blob.bytes)?;
-        }
-        Ok(())
+        self.pull_into(&self.namespace(), name, image)
     }
 }
 

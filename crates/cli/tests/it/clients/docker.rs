@@ -86,6 +86,10 @@ impl Client for Docker {
         "docker"
     }
 
+    fn repacks(&self) -> bool {
+        true
+    }
+
     fn push(&self, image: &Image, name: &str) -> Result<()> {
         let archive = self.directory.join("pushed.tar");
         image.write_docker_archive(&archive, name)?;

@@ -1,44 +1,29 @@
 //! skopeo: copies between a registry and a directory.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use wharfinger_testkit::{Image, Scratch, run, tool};
+use wharfinger_testkit::{Image, Scratch};
 
-use super::{COMMAND, Client, Stored};
+use super::program::Program;
+use super::{Client, Stored};
 
-pub(super) struct Skopeo {
-    program: PathBuf,
-    directory: PathBuf,
-}
+pub(super) struct Skopeo(Program);
 
 impl Skopeo {
     /// Finds the program; `None` where it is not installed.
     pub(super) fn find(scratch: &Scratch) -> Result<Option<Self>> {
-        let Some(program) = tool("skopeo") else {
-            return Ok(None);
-        };
-        Ok(Some(Self {
-            program,
-            directory: scratch.make("skopeo")?,
-        }))
+        let program = Program::find(scratch, "skopeo", &["--insecure-policy"])?;
+        Ok(program.map(Self))
     }
 
-    fn copy(&self, from: &str, to: &str) -> Result<()> {
-        let plain = ["--src-tls-verify=false", "--dest-tls-verify=false"];
-        let mut command = Command::new(&self.program);
-        command
-            .args(["--insecure-policy", "copy"])
-            .args(plain)
-            .args([from, to]);
-        // Somebody's own credentials and settings are not part of the test.
-        command
-            .env("HOME", &self.directory)
-            .env("XDG_RUNTIME_DIR", &self.directory);
-        run(&mut command, COMMAND)?;
-        Ok(())
+    /// Copies an image; `options` go before the two places.
+    pub(super) fn copy(&self, options: &[&str], from: &str, to: &str) -> Result<String> {
+        let mut arguments = vec!["copy", "--src-tls-verify=false", "--dest-tls-verify=false"];
+        arguments.extend(options);
+        arguments.extend([from, to]);
+        self.0.run(&arguments)
     }
 }
 
@@ -48,23 +33,20 @@ impl Client for Skopeo {
     }
 
     fn push(&self, image: &Image, name: &str) -> Result<()> {
-        let layout = self.directory.join("pushed");
+        let layout = self.0.home().join("pushed");
         image.write_layout(&layout, "pushed")?;
-        self.copy(
-            &format!("oci:{}:pushed", layout.display()),
-            &format!("docker://{name}"),
-        )
+        let from = format!("oci:{}:pushed", layout.display());
+        self.copy(&[], &from, &format!("docker://{name}"))?;
+        Ok(())
     }
 
     fn pull(&self, name: &str, image: &Stored) -> Result<()> {
-        let pulled = self.directory.join("pulled");
+        let pulled = self.0.home().join("pulled");
         if pulled.exists() {
             fs::remove_dir_all(&pulled)?;
         }
-        self.copy(
-            &format!("docker://{name}"),
-            &format!("dir:{}", pulled.display()),
-        )?;
+        let to = format!("dir:{}", pulled.display());
+        self.copy(&[], &format!("docker://{name}"), &to)?;
         same(&pulled.join("manifest.json"), &image.manifest.bytes)?;
         for blob in &image.blobs {
             same(&pulled.join(blob.hex()), &blob.bytes)?;

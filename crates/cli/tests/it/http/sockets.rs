@@ -37,7 +37,7 @@ fn a_unix_socket_serves_its_owner_and_is_removed() {
     assert_eq!(mode & 0o777, 0o600);
     let location = curl.round_trip("http://registry", &["--unix-socket", text(&socket)]);
     assert!(location.starts_with("http://registry/v2/"), "{location}");
-    assert!(wharf.log().contains("peer=unix"), "{}", wharf.log());
+    assert!(wharf.log().contains("@ - - ["), "{}", wharf.log());
     wharf.signal(Signal::TERM);
     assert!(wharf.process.wait(REQUEST).unwrap().success());
     assert!(!socket.exists());

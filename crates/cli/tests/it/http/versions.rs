@@ -55,7 +55,7 @@ fn a_request_on_http2_has_its_line_in_the_access_log() {
         wharf
             .log()
             .lines()
-            .any(|line| line.contains(path) && line.contains("status=404"))
+            .any(|line| line.contains(path) && line.contains("HTTP/2.0\" 404"))
     );
 }
 

@@ -1,10 +1,26 @@
-//! How many files and connections the process may have open at once.
+//! What clients may use at once, and how many files the process may have open for it.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use wharfinger_server::Limits;
+
+use crate::config::LimitsConfig;
 
 /// A third of the descriptors are for connections: each may need one for the file that it reads or
 /// writes and one for a directory, lock or journal beside it.
 const DESCRIPTORS_PER_CONNECTION: u64 = 3;
+
+/// Returns the limits of a configuration, as far as the system has enough descriptors for them.
+pub(crate) fn limits(config: &LimitsConfig) -> Limits {
+    let connections = enough_for(config.connections);
+    let mut limits = Limits::default();
+    limits.max_connections = connections;
+    // No single client can keep all others out, and no pushes all pulls.
+    limits.max_address_connections = config.address_connections.min(connections.div_ceil(2));
+    limits.max_requests = config.requests;
+    limits.max_uploads = config.uploads.min((connections - connections / 10).max(1));
+    limits.manifest_memory_bytes = config.manifest_memory_bytes;
+    limits
+}
 
 /// Raises the limit of descriptors to what the system lets us have, and returns how many of `wanted`
 /// connections they are enough for.
