@@ -327,12 +327,10 @@ async fn a_collector_leaves_what_a_tenant_claims() {
         let tag = wharfinger_oci::Reference::Tag("v1".parse().unwrap());
         let pushed = subject.repository().put_manifest(&tag, &manifest).await;
         pushed.unwrap();
-        let report = collect_garbage(
-            &*subject.driver,
-            &*subject.runtime.clock,
-            GarbageOptions::default(),
-            &mut |_| {},
-        );
+        let mut events = |_: wharfinger_store::GarbageEvent<'_>| {};
+        let clock = &*subject.runtime.clock;
+        let options = GarbageOptions::default();
+        let report = collect_garbage(&*subject.driver, clock, options, &mut events);
         assert_eq!(report.await.unwrap().blobs, 1, "{}", subject.name);
         assert_eq!(read(&one, &claimed).await.unwrap(), sample(1000, 1));
         assert_eq!(read(&inner, &nested).await.unwrap(), sample(1000, 2));
