@@ -22,6 +22,7 @@
 //! that is marked and 80 for each blob that is garbage; 130 for each manifest of the repository that it is
 //! at, 350 with `delete_untagged`, and 80 for each manifest that it removes.
 
+mod claims;
 mod graph;
 mod mark;
 mod marks;

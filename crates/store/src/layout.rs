@@ -214,14 +214,9 @@ pub(crate) fn uploads(name: &RepositoryName) -> DriverPath {
     below(&repository(name), "_uploads")
 }
 
-/// `_wharfinger/tenants`
-pub(crate) fn tenants() -> DriverPath {
-    path(&format!("{ROOT}/_wharfinger/tenants"))
-}
-
 /// `_wharfinger/tenants/TENANT`
 pub(crate) fn tenant(name: &TenantName) -> DriverPath {
-    below(&tenants(), name.as_str())
+    path(&format!("{ROOT}/_wharfinger/tenants/{}", name.as_str()))
 }
 
 /// `namespaces`, below a tenant.

@@ -30,7 +30,7 @@ pub(super) struct Marking<'a, 'e> {
     /// What was linked after this is kept, if young links are.
     young_after: Option<SystemTime>,
     events: &'a mut GarbageEvents<'e>,
-    marks: DigestSet,
+    pub(super) marks: DigestSet,
     pub(super) untagged: Untagged,
     report: GarbageReport,
     faults: u64,
@@ -107,43 +107,6 @@ impl<'a, 'e> Marking<'a, 'e> {
             return Err(Error::new(ErrorKind::RepositoryUnknown, root.to_string()));
         }
         self.mark_claims().await
-    }
-
-    /// Marks what the tenants of the content service have a right to.
-    async fn mark_claims(&mut self) -> Result<()> {
-        for tenant in Self::directories(self.driver, &layout::tenants()).await? {
-            self.mark_claims_of(&tenant).await?;
-            for namespace in Self::directories(self.driver, &layout::namespaces(&tenant)).await? {
-                self.mark_claims_of(&namespace).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn mark_claims_of(&mut self, tenant: &DriverPath) -> Result<()> {
-        for algorithm in Algorithm::ALL {
-            let claims = layout::claims(tenant, algorithm);
-            let mut claims = Listing::with(self.driver, claims, Missing::Passes);
-            while let Some(entry) = claims.next().await? {
-                // Also one that is only half made: it is about to be one.
-                if let Ok(digest) = format!("{algorithm}:{}", entry.name).parse() {
-                    self.marks.insert(&digest);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Returns the directories in one of a few.
-    async fn directories(driver: &dyn Driver, parent: &DriverPath) -> Result<Vec<DriverPath>> {
-        let entries = driver.list_all(parent).await;
-        let entries = entries.map_err(|error| storage(parent, error))?;
-        let directories = entries
-            .iter()
-            .filter(|entry| entry.kind == EntryKind::Directory);
-        Ok(directories
-            .filter_map(|entry| parent.join(&entry.name).ok())
-            .collect())
     }
 
     /// Returns what is marked, if that is certain.
