@@ -28,12 +28,39 @@ impl Access {
     }
 }
 
+/// The three words of an access as a client reads them: `repository:library/alpine:pull`.
+impl Access {
+    /// Returns what kind of thing it is about.
+    #[must_use]
+    pub fn resource(&self) -> &'static str {
+        match self {
+            Self::Repository { .. } => "repository",
+            Self::Catalog => "registry",
+        }
+    }
+
+    /// Returns which one.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Repository { name, .. } => name.as_str(),
+            Self::Catalog => "catalog",
+        }
+    }
+
+    /// Returns what is done with it.
+    #[must_use]
+    pub fn action(&self) -> &'static str {
+        match self {
+            Self::Repository { verb, .. } => verb.word(),
+            Self::Catalog => "*",
+        }
+    }
+}
+
 impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Repository { name, verb } => write!(f, "repository:{name}:{verb}"),
-            Self::Catalog => f.write_str("registry:catalog:*"),
-        }
+        write!(f, "{}:{}:{}", self.resource(), self.name(), self.action())
     }
 }
 
@@ -48,12 +75,18 @@ pub enum Verb {
     Delete,
 }
 
-impl fmt::Display for Verb {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Verb {
+    fn word(self) -> &'static str {
+        match self {
             Self::Pull => "pull",
             Self::Push => "push",
             Self::Delete => "delete",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
     }
 }

@@ -1,21 +1,52 @@
-//! The one place where actions are granted.
+//! The one place where it is found out who asks, and where actions are granted.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::{Access, Denial, Guarded, Policy, Principal};
+use wharfinger_oci::Challenge;
 
-/// Grants actions, as its policy decides.
+use crate::{Access, Authenticator, Credentials, Denial, Guarded, Policy, Principal, Refusal};
+
+/// Finds out who asks, and grants actions as its policy decides.
 #[derive(Debug, Clone)]
 pub struct Gate {
+    authenticator: Option<Arc<dyn Authenticator>>,
     policy: Arc<dyn Policy>,
 }
 
 impl Gate {
-    /// Makes a gate that asks `policy`.
+    /// Makes a gate that asks `policy`, and takes everybody for anonymous.
     #[must_use]
     pub fn new(policy: Arc<dyn Policy>) -> Self {
-        Self { policy }
+        Self {
+            authenticator: None,
+            policy,
+        }
+    }
+
+    /// Has `authenticator` find out who asks.
+    #[must_use]
+    pub fn with_authenticator(self, authenticator: Arc<dyn Authenticator>) -> Self {
+        Self {
+            authenticator: Some(authenticator),
+            ..self
+        }
+    }
+
+    /// Returns who sends `credentials` from `peer`. Without an authenticator, credentials mean nothing.
+    ///
+    /// # Errors
+    /// Fails if there are credentials and they are not taken: whoever sends wrong ones is not anonymous.
+    pub async fn identify(
+        &self,
+        credentials: &Credentials,
+        peer: IpAddr,
+    ) -> Result<Principal, Refusal> {
+        match (&self.authenticator, credentials) {
+            (None, _) | (_, Credentials::None) => Ok(Principal::Anonymous),
+            (Some(authenticator), _) => authenticator.authenticate(credentials, peer).await,
+        }
     }
 
     /// Grants `action` to `principal`.
@@ -33,7 +64,27 @@ impl Gate {
                 action,
                 principal: principal.clone(),
             }),
-            Err(denial) => Err(Denied { denial, accesses }),
+            Err(denial) => Err(self.denied(denial, accesses)),
+        }
+    }
+
+    /// Denies `accesses` to somebody whose credentials were not taken.
+    #[must_use]
+    pub fn deny(&self, accesses: Vec<Access>) -> Denied {
+        self.denied(Denial::Unauthenticated, accesses)
+    }
+
+    fn denied(&self, denial: Denial, accesses: Vec<Access>) -> Denied {
+        let challenge = match (denial, &self.authenticator) {
+            (Denial::Unauthenticated, Some(authenticator)) => {
+                Some(authenticator.challenge(&accesses))
+            }
+            (Denial::Unauthenticated, None) | (Denial::Forbidden, _) => None,
+        };
+        Denied {
+            denial,
+            accesses,
+            challenge,
         }
     }
 }
@@ -85,6 +136,7 @@ impl<A> Granted<A> {
 pub struct Denied {
     denial: Denial,
     accesses: Vec<Access>,
+    challenge: Option<Challenge>,
 }
 
 impl Denied {
@@ -98,6 +150,12 @@ impl Denied {
     #[must_use]
     pub fn accesses(&self) -> &[Access] {
         &self.accesses
+    }
+
+    /// Returns how the client may prove who it is, if that is what is missing.
+    #[must_use]
+    pub fn challenge(&self) -> Option<&Challenge> {
+        self.challenge.as_ref()
     }
 }
 

@@ -35,3 +35,16 @@ impl Policy for Open {
         Ok(())
     }
 }
+
+/// Allows everything to everybody who is known, and nothing to others.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Known;
+
+impl Policy for Known {
+    fn decide(&self, principal: &Principal, _accesses: &[Access]) -> Result<(), Denial> {
+        match principal {
+            Principal::Anonymous => Err(Denial::Unauthenticated),
+            Principal::User(_) => Ok(()),
+        }
+    }
+}

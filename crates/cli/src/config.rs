@@ -12,7 +12,8 @@
 //! ```
 //!
 //! Everything is a function of the text and the variables that it is given; nothing here looks at the
-//! environment, and only [`read_file`] and [`SecretSource::obtain`] touch a disk.
+//! environment, and only [`read_file`], [`Loaded::with_files_checked`] and [`SecretSource::obtain`] touch
+//! a disk.
 
 mod address;
 mod check;
@@ -23,6 +24,7 @@ mod fault;
 mod health;
 mod items;
 mod keys;
+mod providers;
 mod resolve;
 mod scalar;
 mod schema;
@@ -36,8 +38,8 @@ pub(crate) use environment::{CONFIGURATION_PATH, PREFIX as VARIABLE_PREFIX};
 pub(crate) use fault::Report;
 pub(crate) use health::{CheckConfig, DebugConfig, HealthConfig};
 pub(crate) use types::{
-    AccessLog, CacheConfig, DriverConfig, Durability, LimitsConfig, Listen, LogConfig, LogFormat,
-    LogLevel, PurgeConfig, SecretSource, ServeConfig, Verify,
+    AccessLog, AuthConfig, CacheConfig, DriverConfig, Durability, LimitsConfig, Listen, LogConfig,
+    LogFormat, LogLevel, PurgeConfig, SecretSource, ServeConfig, Verify,
 };
 
 use std::fs::File;
@@ -46,8 +48,8 @@ use std::path::Path;
 
 use anyhow::{Context, ensure};
 
-use check::{Findings, check, expand_driver};
-use fault::Source;
+use check::{Findings, check, expand_names};
+use fault::{Fault, Source};
 
 /// The configuration when no file is named.
 const BUILT_IN: &str = include_str!("config/default.yml");
@@ -72,6 +74,24 @@ impl Loaded {
     /// Prints every setting that counts as a configuration file, secrets left out.
     pub(crate) fn effective(&self) -> String {
         effective::print(&self.findings, &self.settings.http.secret)
+    }
+
+    /// Checks the files that the configuration names and that must be there.
+    ///
+    /// # Errors
+    /// Returns every fault, at the key that names the file.
+    pub(crate) fn with_files_checked(self) -> Result<Self, Report> {
+        let AuthConfig::Htpasswd { path, .. } = &self.settings.auth else {
+            return Ok(self);
+        };
+        let Err(error) = wharfinger_auth::check_htpasswd(path) else {
+            return Ok(self);
+        };
+        let key = "auth.htpasswd.path";
+        let cause = std::error::Error::source(&error).map_or(String::new(), |it| format!(": {it}"));
+        let at = self.findings.positions.get(key).expect("it is required");
+        let fault = Fault::new(at, format!("`{key}`: {error}{cause}"));
+        Err(Report::new(vec![fault]))
     }
 }
 
@@ -138,7 +158,7 @@ fn load_from(
     home: Option<&Path>,
 ) -> Result<Loaded, Report> {
     let mut root = tree::parse(text, &Source::File(name.into())).map_err(Report::new)?;
-    expand_driver(&mut root);
+    expand_names(&mut root);
     let (mut faults, mut warnings) = (Vec::new(), Vec::new());
     environment::overlay(&mut root, environment, &mut faults, &mut warnings);
     let mut findings = check(&root);
@@ -155,6 +175,7 @@ fn load_from(
                 .to_owned(),
         );
     }
+    warnings.extend(providers::warning(&settings));
     Ok(Loaded {
         settings,
         warnings,

@@ -6,6 +6,7 @@
 mod args;
 mod config;
 mod content;
+mod gate;
 mod limits;
 mod maintenance;
 mod operation;
@@ -93,7 +94,8 @@ fn check(config: Option<PathBuf>) -> anyhow::Result<ExitCode> {
         bail!("name the file to check: wharfinger check CONFIG");
     };
     let text = config::read_file(&path)?;
-    match config::load(&path.display().to_string(), &text, &environment) {
+    let name = path.display().to_string();
+    match config::load(&name, &text, &environment).and_then(Loaded::with_files_checked) {
         Ok(loaded) => {
             for warning in &loaded.warnings {
                 eprintln!("warning: {warning}");
@@ -114,13 +116,17 @@ fn load_named(config: Option<PathBuf>) -> anyhow::Result<Loaded> {
     let environment = registry_variables()?;
     match config.or_else(|| named_by(&environment)) {
         Some(path) => load(&path, &environment),
-        None => config::load_built_in(&environment).map_err(|report| faulty(&report)),
+        None => config::load_built_in(&environment)
+            .and_then(Loaded::with_files_checked)
+            .map_err(|report| faulty(&report)),
     }
 }
 
 fn load(path: &Path, environment: &[(String, String)]) -> anyhow::Result<Loaded> {
     let text = config::read_file(path)?;
-    config::load(&path.display().to_string(), &text, environment).map_err(|report| faulty(&report))
+    config::load(&path.display().to_string(), &text, environment)
+        .and_then(Loaded::with_files_checked)
+        .map_err(|report| faulty(&report))
 }
 
 /// What `serve` ends with if the configuration cannot be used.

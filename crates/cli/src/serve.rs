@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
-use wharfinger_auth::{Gate, Open};
 use wharfinger_driver::{Driver, Filesystem, Held};
 use wharfinger_runtime::{Runtime, Secret};
 use wharfinger_server::{Config, Endpoint, EventCounters, Health, HttpMetrics, Parts, Server};
@@ -19,7 +18,7 @@ use wharfinger_store::{
 use crate::config::{CacheConfig, DriverConfig, Listen, ServeConfig, Verify};
 use crate::operation::{self, Shown};
 use crate::storage::Storage;
-use crate::{limits, maintenance, systemd};
+use crate::{gate, limits, maintenance, systemd};
 
 /// 16 calls at once: enough to keep any disk busy, and each thread costs a megabyte or two.
 /// `maxthreads` of a file may only make it fewer.
@@ -54,7 +53,7 @@ pub(crate) fn serve(
     let home = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         // One more, for the name service.
-        .max_blocking_threads(threads + 1)
+        .max_blocking_threads(threads + gate::threads(&config.auth) + 1)
         .thread_keep_alive(THREAD_KEEP_ALIVE)
         .build()
         .context("cannot start the main thread")?;
@@ -186,7 +185,7 @@ async fn bind(
     }
     let parts = Parts {
         store,
-        gate: Gate::new(Arc::new(Open)),
+        gate: gate::gate(&config.auth, runtime)?,
         runtime: runtime.clone(),
         codes,
         events: vec![events],

@@ -35,6 +35,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod challenge;
 mod descriptor;
 mod digest;
 mod error;
@@ -49,6 +50,7 @@ mod reference;
 mod route;
 mod text;
 
+pub use crate::challenge::Challenge;
 pub use crate::descriptor::{Descriptor, DescriptorError, Platform};
 pub use crate::digest::{Algorithm, Digest, DigestError, HashState, HashStateError, Hasher};
 pub use crate::error::{ApiError, Code, CodeTable, DuplicateCode, Errors, code};

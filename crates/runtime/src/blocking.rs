@@ -35,6 +35,16 @@ impl BlockingPool {
         }
     }
 
+    /// Makes a pool of its own beside this one, on threads from the same place: what waits here keeps
+    /// nobody waiting there. Whoever limits the threads counts those of both.
+    #[must_use]
+    pub fn apart(&self, limit: usize) -> Self {
+        Self {
+            home: self.home.clone(),
+            ..Self::new(limit)
+        }
+    }
+
     /// Runs `call` on a thread of the pool and returns what it returned.
     ///
     /// # Panics

@@ -7,7 +7,9 @@
 //! | path and query too long | `NAME_INVALID` | 414 |
 //! | malformed name, tag, digest, query | `…_INVALID` | 400 |
 //! | reading a manifest by what is neither tag nor digest | `MANIFEST_UNKNOWN` | 404 |
-//! | credentials missing, right missing | `UNAUTHORIZED`, `DENIED` | 401, 403 |
+//! | credentials missing or wrong | `UNAUTHORIZED` | 401, with WWW-Authenticate |
+//! | right missing | `DENIED` | 403 |
+//! | too many passwords wait to be checked | `TOOMANYREQUESTS` | 429, with Retry-After |
 //! | repository, blob, manifest or tag not there | `NAME_`, `BLOB_`, `MANIFEST_UNKNOWN` | 404 |
 //! | manifest malformed, or of another type than it is sent with | `MANIFEST_INVALID` | 400 |
 //! | manifest with a layer from a URL that is not allowed | `MANIFEST_INVALID` | 400 |
@@ -32,9 +34,10 @@
 //! What the client can do something about is said in `detail`; what only the operator can, in the
 //! log and nowhere else.
 
-use http::header::{ALLOW, RETRY_AFTER};
+use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
-use wharfinger_auth::{Denial, Denied};
+use serde_json::{Value, json};
+use wharfinger_auth::{Access, Denial, Denied, Refusal};
 use wharfinger_oci::{
     ApiError, Code, CodeTable, DigestError, Errors, ManifestError, NameError, QueryError,
     RouteError, TagError, code,
@@ -109,6 +112,9 @@ pub static BODY_TIMEOUT: Code = Code {
 
 /// After 30 s: somebody has to make room, or uploads that are given up have to be purged.
 const RETRY_FULL_SECONDS: u16 = 30;
+
+/// After 2 s: half of what waits is done by then.
+const RETRY_BUSY_SECONDS: u16 = 2;
 
 /// After 5 s: long enough for a restart, short enough for a client that waits.
 const RETRY_UNAVAILABLE_SECONDS: u16 = 5;
@@ -376,13 +382,43 @@ impl From<CollectError> for Failure {
     }
 }
 
+impl Failure {
+    /// Fails for credentials that were not taken; `denied` is what is denied to them.
+    pub(crate) fn refused(refusal: Refusal, denied: Denied) -> Self {
+        match refusal {
+            Refusal::Unknown => Self::from(denied).with_cause(refusal),
+            Refusal::Busy => Self::new(&code::TOOMANYREQUESTS)
+                .retry_after(RETRY_BUSY_SECONDS)
+                .with_cause(refusal),
+        }
+    }
+}
+
 impl From<Denied> for Failure {
     fn from(denied: Denied) -> Self {
         let code = match denied.denial() {
             Denial::Unauthenticated => &code::UNAUTHORIZED,
             Denial::Forbidden => &code::DENIED,
         };
-        Self::new(code).with_cause(denied)
+        let failure = Self::from(ApiError::new(code).with_detail(needed(denied.accesses())));
+        let challenge = denied.challenge().map(ToString::to_string);
+        match challenge.and_then(|text| HeaderValue::try_from(text.into_bytes()).ok()) {
+            Some(challenge) => failure.with_header(WWW_AUTHENTICATE, challenge),
+            None => failure,
+        }
+        .with_cause(denied)
+    }
+}
+
+/// Says in Distribution's words what would have been needed; nothing where it is only to be known.
+fn needed(accesses: &[Access]) -> Value {
+    let record = |access: &Access| {
+        let (kind, name, action) = (access.resource(), access.name(), access.action());
+        json!({"Type": kind, "Class": "", "Name": name, "Action": action})
+    };
+    match accesses {
+        [] => Value::Null,
+        accesses => accesses.iter().map(record).collect(),
     }
 }
 

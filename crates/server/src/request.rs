@@ -5,11 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, PROXY_AUTHORIZATION, USER_AGENT};
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use uuid::{Builder, Uuid};
+use wharfinger_auth::Credentials;
 use wharfinger_oci::Query;
 use wharfinger_runtime::Entropy;
 
@@ -137,12 +138,16 @@ pub(crate) struct Via {
     pub(crate) within_quota: bool,
 }
 
-/// A request without its body.
+/// What nobody but access control may see, and a registry has no use for.
+const SECRETS: [HeaderName; 3] = [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE];
+
+/// A request without its body. Its credentials are not among its headers.
 #[derive(Debug)]
 pub struct RequestInfo {
     id: RequestId,
     via: Via,
     parts: Parts,
+    credentials: Credentials,
     query: Query,
     began: Duration,
     /// What it asked for, once that is known: a place in [`Handler::ALL`], counted from 1.
@@ -150,11 +155,17 @@ pub struct RequestInfo {
 }
 
 impl RequestInfo {
-    pub(crate) fn new(ids: &RequestIds, via: Via, parts: Parts, began: Duration) -> Self {
+    pub(crate) fn new(ids: &RequestIds, via: Via, mut parts: Parts, began: Duration) -> Self {
+        let values = parts.headers.get_all(AUTHORIZATION).into_iter();
+        let credentials = Credentials::parse(values.map(HeaderValue::as_bytes));
+        for name in SECRETS {
+            parts.headers.remove(name);
+        }
         Self {
             id: RequestId::given(&parts.headers).unwrap_or_else(|| ids.next()),
             via,
             parts,
+            credentials,
             query: Query::new(),
             began,
             handler: AtomicU8::new(0),
@@ -217,7 +228,14 @@ impl RequestInfo {
     #[must_use]
     pub fn host(&self) -> Option<&str> {
         let authority = self.parts.uri.authority().map(Authority::as_str);
-        authority.or_else(|| self.text(&HOST))
+        // Whoever puts a password before the host does not mean it for logs and events.
+        let host = authority.map(|text| text.rsplit_once('@').map_or(text, |(_, host)| host));
+        host.or_else(|| self.text(&HOST))
+    }
+
+    /// Returns what the client sent to prove who it is.
+    pub(crate) fn credentials(&self) -> &Credentials {
+        &self.credentials
     }
 
     /// Returns what the client says it is.
@@ -300,5 +318,24 @@ mod tests {
         for name in ["", "a b", "a\"b", "a\tb", "{a}", &longer] {
             assert_eq!(id(name).len(), 36, "{name}");
         }
+    }
+
+    #[test]
+    fn nothing_of_what_proves_who_a_client_is_can_be_seen() {
+        let ids = RequestIds::new(&SeededEntropy::new(1));
+        let request = http::Request::builder().uri("http://alice:c4nary@reg:1/x");
+        let request = SECRETS.iter().fold(request, |request, name| {
+            request.header(name, "Basic c4nary")
+        });
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let via = Via {
+            peer: Peer::Unix,
+            secure: false,
+            within_quota: true,
+        };
+        let info = RequestInfo::new(&ids, via, parts, Duration::ZERO);
+        assert_eq!(info.host(), Some("reg:1"));
+        assert!(info.headers().is_empty());
+        assert!(matches!(info.credentials(), Credentials::Other));
     }
 }

@@ -21,9 +21,11 @@
 //!                                      DELETE                    CancelUpload
 //! ```
 //!
-//! Any other method is refused with 405 and the list of those there are, any other path with 404.
+//! Any other method is refused with 405 and the list of those there are, any other path with 404;
+//! but that is told to those alone who may talk to the registry.
 
 use http::Method;
+use wharfinger_auth::Guarded;
 use wharfinger_auth::action::{
     CancelUpload, DeleteBlob, DeleteManifest, DeleteTag, FinishUpload, ListExtensions,
     ListReferrers, ListRepositories, ListRepositoryExtensions, ListTags, Mount, Ping, PullBlob,
@@ -118,6 +120,31 @@ impl Action {
             | Self::FinishUpload(_)
             | Self::CancelUpload(_) => Some("GET, HEAD"),
         }
+    }
+
+    /// Returns what the action needs; nothing at all for the front page, which needs nobody to be known
+    /// either.
+    pub(crate) fn guarded(&self) -> Option<&dyn Guarded> {
+        Some(match self {
+            Self::Front => return None,
+            Self::Ping(action) => action,
+            Self::ListRepositories(action) => action,
+            Self::ListTags(action) => action,
+            Self::PullManifest(action) => action,
+            Self::PushManifest(action) => action,
+            Self::DeleteManifest(action) => action,
+            Self::DeleteTag(action) => action,
+            Self::ListReferrers(action) => action,
+            Self::ListExtensions(action) => action,
+            Self::ListRepositoryExtensions(action) => action,
+            Self::PullBlob(action) => action,
+            Self::DeleteBlob(action) => action,
+            Self::StartUpload(action) => action,
+            Self::ReadUpload(action) => action,
+            Self::WriteUpload(action) => action,
+            Self::FinishUpload(action) => action,
+            Self::CancelUpload(action) => action,
+        })
     }
 }
 

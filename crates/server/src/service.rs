@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -10,8 +11,10 @@ use futures_util::future::BoxFuture;
 use http::header::{ALLOW, CONNECTION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
 use hyper::body::Incoming;
-use tracing::Instrument as _;
-use wharfinger_auth::Principal;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
+use wharfinger_auth::action::{Ping, StartUpload};
+use wharfinger_auth::{Denial, Denied, Gate, Granted, Guarded, Principal};
 use wharfinger_oci::{Query, RouteError, code};
 
 use crate::access_log::{self, LoggedBody};
@@ -48,6 +51,7 @@ pub(crate) fn serve(
         method = %request.method(),
         path = access_log::excerpt(request.path()),
         peer = %via.peer,
+        user = Empty,
     );
     let body = RequestBody::new(incoming, &request, Arc::clone(&app));
     let end = body.end();
@@ -56,14 +60,13 @@ pub(crate) fn serve(
         request: Arc::new(request),
     };
     let mut line = access_log::Line::new(call.clone(), end.clone(), span.clone());
-    let admitted = query.map_err(Failure::from);
-    let admitted = admitted.and_then(|()| admit(&call, via.within_quota));
+    let query = query.map_err(Failure::from);
     // The line ends when the answer has been sent.
-    let admitted = admitted.map(|place| line.hold(place));
+    let admitted = admit(&call, via.within_quota).map(|place| line.hold(place));
     async move {
         let answer = async {
             let answer = match admitted {
-                Ok(()) => dispatch(&call, body).await,
+                Ok(()) => dispatch(&call, query, body).await,
                 Err(failure) => Err(fail_after(failure, body).await),
             };
             answer.unwrap_or_else(|failure| {
@@ -116,37 +119,58 @@ fn add_missing(headers: &mut HeaderMap, more: &[(HeaderName, HeaderValue)]) {
     }
 }
 
-/// Finds the action, has it granted, and does it.
-async fn dispatch(call: &Call, body: RequestBody) -> Result<Response, Failure> {
+/// Finds the action and who asks for it, has it granted, and does it.
+async fn dispatch(
+    call: &Call,
+    query: Result<(), Failure>,
+    body: RequestBody,
+) -> Result<Response, Failure> {
+    let action = query.and_then(|()| asked_for(call));
+    call.begin(match &action {
+        Ok(action) => action.handler(),
+        Err(_) => Handler::meant(path_of(call).unwrap_or_default()),
+    });
+    if matches!(action, Ok(Action::Front)) {
+        return Ok(handlers::base::front());
+    }
+    let principal = match identify(call, action.as_ref().ok()).await {
+        Ok(principal) => principal,
+        Err(failure) => return Err(fail_after(failure, body).await),
+    };
+    let action = action.and_then(|action| match refused_read_only(call, &action) {
+        Some(refused) => Err(refused),
+        None => Ok(action),
+    });
+    match action {
+        Ok(action) => match admit_content(call, &action) {
+            Ok(_place) => perform(call, &principal, action, body).await,
+            Err(failure) => Err(fail_after(failure, body).await),
+        },
+        // What is wrong with a request is told to those alone who may talk to the registry.
+        Err(failure) => match call.app.gate.grant(&principal, Ping) {
+            Ok(_) => Err(fail_after(failure, body).await),
+            Err(denied) => Err(fail_after(denied, body).await),
+        },
+    }
+}
+
+fn asked_for(call: &Call) -> Result<Action, Failure> {
     let request = &call.request;
     if request.target_length() > MAX_TARGET_BYTES {
-        let too_long = Failure::new(&TARGET_TOO_LONG);
-        return Err(fail_after(too_long, body).await);
+        return Err(Failure::new(&TARGET_TOO_LONG));
     }
-    // The front page is at the top as well, for load balancers that know of no prefix.
-    let path = match request.path() {
-        "/" => Some("/"),
-        path => call.app.urls.prefix.strip(path),
-    };
-    let action = match path {
+    match path_of(call) {
         Some(path) => route(request.method(), path, request.query()),
         None => Err(RouteError::NotFound.into()),
-    };
-    match action {
-        Ok(action) => {
-            call.begin(action.handler());
-            if let Some(refused) = refused_read_only(call, &action) {
-                return Err(fail_after(refused, body).await);
-            }
-            match admit_content(call, &action) {
-                Ok(_place) => perform(call, action, body).await,
-                Err(failure) => Err(fail_after(failure, body).await),
-            }
-        }
-        Err(failure) => {
-            call.begin(Handler::meant(path.unwrap_or_default()));
-            Err(fail_after(failure, body).await)
-        }
+    }
+}
+
+/// The path without the prefix that all of them have. The front page is at the top as well, for load
+/// balancers that know of no prefix.
+fn path_of(call: &Call) -> Option<&str> {
+    match call.request.path() {
+        "/" => Some("/"),
+        path => call.app.urls.prefix.strip(path),
     }
 }
 
@@ -160,12 +184,40 @@ fn refused_read_only(call: &Call, action: &Action) -> Option<Failure> {
         .then(|| refused.with_header(ALLOW, allow))
 }
 
+/// Finds out who asks, and notes the name for every line of the log.
+///
+/// # Errors
+/// Fails if there are credentials and they are not taken; the answer tells what `action` needs.
+async fn identify(call: &Call, action: Option<&Action>) -> Result<Principal, Failure> {
+    let (gate, request) = (&call.app.gate, &call.request);
+    // Whoever comes over a Unix socket is on this machine.
+    let this_machine = IpAddr::from(Ipv4Addr::LOCALHOST);
+    let peer = request.peer().address();
+    let peer = peer.map_or(this_machine, |address| address.ip());
+    let principal = gate.identify(request.credentials(), peer).await;
+    let principal = principal.map_err(|refusal| {
+        let accesses = action
+            .and_then(Action::guarded)
+            .map(Guarded::accesses)
+            .unwrap_or_default();
+        Failure::refused(refusal, gate.deny(accesses))
+    })?;
+    if let Some(name) = principal.name() {
+        Span::current().record("user", name);
+    }
+    Ok(principal)
+}
+
 /// Every action has its handler, and every handler takes a granted action.
-async fn perform(call: &Call, action: Action, body: RequestBody) -> Result<Response, Failure> {
-    let principal = Principal::Anonymous;
+async fn perform(
+    call: &Call,
+    principal: &Principal,
+    action: Action,
+    body: RequestBody,
+) -> Result<Response, Failure> {
     macro_rules! grant {
         ($action:expr) => {
-            match call.app.gate.grant(&principal, $action) {
+            match call.app.gate.grant(principal, $action) {
                 Ok(granted) => granted,
                 Err(denied) => return Err(fail_after(denied, body).await),
             }
@@ -192,9 +244,10 @@ async fn perform(call: &Call, action: Action, body: RequestBody) -> Result<Respo
         }
         Action::PullBlob(action) => Box::pin(handlers::blobs::pull(call, grant!(action))),
         Action::DeleteBlob(action) => Box::pin(handlers::blobs::delete(call, grant!(action))),
-        Action::StartUpload(action) => {
-            Box::pin(handlers::uploads::start(call, grant!(action), body))
-        }
+        Action::StartUpload(action) => match grant_start(&call.app.gate, principal, action) {
+            Ok(granted) => Box::pin(handlers::uploads::start(call, granted, body)),
+            Err(denied) => return Err(fail_after(denied, body).await),
+        },
         Action::ReadUpload(action) => Box::pin(handlers::uploads::status(call, grant!(action))),
         Action::WriteUpload(action) => {
             Box::pin(handlers::uploads::write(call, grant!(action), body))
@@ -205,6 +258,23 @@ async fn perform(call: &Call, action: Action, body: RequestBody) -> Result<Respo
         Action::CancelUpload(action) => Box::pin(handlers::uploads::cancel(call, grant!(action))),
     };
     answer.await
+}
+
+/// Grants an upload also to somebody who may not mount what would spare it: for them it is as if the
+/// blob were not there, which the specification lets every mount end in.
+fn grant_start(
+    gate: &Gate,
+    principal: &Principal,
+    action: StartUpload,
+) -> Result<Granted<StartUpload>, Denied> {
+    let name = action.name.clone();
+    let mounts = action.mount.is_some();
+    match gate.grant(principal, action) {
+        Err(denied) if mounts && denied.denial() == Denial::Forbidden => {
+            gate.grant(principal, StartUpload { name, mount: None })
+        }
+        granted => granted,
+    }
 }
 
 /// Fails, after a short body was read, so that the connection can be kept.
@@ -259,3 +329,6 @@ fn panicked(panic: &(dyn Any + Send), call: &Call) -> Response {
     let failure = Failure::new(&code::UNKNOWN).in_request(call.request.id());
     failure.into_response(&call.app.codes)
 }
+
+#[cfg(test)]
+mod matrix;

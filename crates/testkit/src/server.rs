@@ -194,7 +194,7 @@ impl Server {
     }
 
     /// Starts the program anew, killing it first if it runs, and returns the time from the start of the
-    /// process to the first 200 of `GET /v2/`.
+    /// process to the first 200 of `GET /v2/`, or 401 where it asks for credentials.
     ///
     /// # Errors
     /// When it does not come up; the error tells the end of its log.
@@ -281,7 +281,7 @@ fn answers(address: SocketAddr) -> bool {
     let mut client = Client::new(address).with_timeout(Duration::from_secs(5));
     client
         .send(&Request::new("GET", "/v2/"))
-        .is_ok_and(|response| response.status() == 200)
+        .is_ok_and(|response| [200, 401].contains(&response.status()))
 }
 
 #[cfg(test)]

@@ -47,6 +47,17 @@ impl ListenAddress {
     }
 }
 
+impl ListenAddress {
+    /// Whether no other machine can reach it.
+    pub(crate) fn is_local(&self) -> bool {
+        match &self.host {
+            Host::All => false,
+            Host::Ip(ip) => ip.to_canonical().is_loopback(),
+            Host::Name(name) => name.eq_ignore_ascii_case("localhost"),
+        }
+    }
+}
+
 impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let port = self.port;

@@ -12,7 +12,7 @@ use wharfinger_runtime::Secret;
 use wharfinger_server::{BaseUrl, Prefix};
 
 use super::address::ListenAddress;
-use super::fault::{Fault, Source, quote};
+use super::fault::{Fault, Position, Source, quote};
 use super::items::{Item, disabled_hooks, is_url_path};
 use super::keys::{KEYS, MIN_THREADS, VERSION};
 use super::scalar::{self, DurationFault};
@@ -45,23 +45,32 @@ pub(crate) enum Value {
 pub(crate) struct Findings {
     /// By the full name of the key.
     pub(crate) values: BTreeMap<&'static str, Value>,
+    /// Where the values stand that were given.
+    pub(crate) positions: BTreeMap<&'static str, Position>,
     /// The driver that `storage` names.
     pub(crate) driver: Option<&'static str>,
+    /// The provider that `auth` names.
+    pub(crate) provider: Option<&'static str>,
     /// What is wrong; if anything is, the rest must not be used.
     pub(crate) faults: Vec<Fault>,
     /// What is only worth saying.
     pub(crate) warnings: Vec<String>,
 }
 
-/// Writes `storage: inmemory` out as `storage: {inmemory: {}}`.
-pub(crate) fn expand_driver(root: &mut Node) {
+/// Writes `storage: inmemory` out as `storage: {inmemory: {}}`, and `auth: none` likewise.
+pub(crate) fn expand_names(root: &mut Node) {
     let Content::Map(entries) = &mut root.content else {
         return;
     };
-    let Some(storage) = entries.iter_mut().find(|entry| entry.key == "storage") else {
-        return;
-    };
-    let node = &mut storage.value;
+    for entry in entries {
+        if matches!(entry.key.as_str(), "storage" | "auth") {
+            expand_name(&mut entry.value);
+        }
+    }
+    super::providers::lower_none(root);
+}
+
+fn expand_name(node: &mut Node) {
     if node.is_null() {
         return;
     }
@@ -87,6 +96,7 @@ pub(crate) fn check(root: &Node) -> Findings {
     findings.section("", root);
     findings.require_version(root);
     findings.require_one_driver(root);
+    super::providers::check(&mut findings, root);
     findings.check_validation();
     findings.fill_in_defaults();
     findings.check_health();
@@ -138,6 +148,11 @@ impl Findings {
     }
 
     pub(super) fn unknown(&mut self, section: &str, entry: &Entry) {
+        if section == "auth" {
+            let message = super::providers::unknown(&entry.key);
+            self.faults.push(Fault::new(&entry.at, message));
+            return;
+        }
         let hint = match meant(section, &entry.key) {
             Some(path) => format!("; did you mean `{path}`?"),
             None => String::new(),
@@ -180,6 +195,7 @@ impl Findings {
         // An empty secret is none at all, which is how a variable takes it away.
         if !matches!(&value, Value::Secret(secret) if secret.expose().is_empty()) {
             self.values.insert(row.path, value);
+            self.positions.insert(row.path, entry.value.at.clone());
         }
     }
 
@@ -285,6 +301,7 @@ pub(super) fn read(row: &Row, node: &Node) -> Result<Value, String> {
     match row.kind {
         Kind::Section
         | Kind::Driver
+        | Kind::Provider
         | Kind::Fields
         | Kind::List
         | Kind::Headers

@@ -76,6 +76,7 @@ fn takes(row: &Row) -> String {
     match row.kind {
         Kind::Section => "section".to_owned(),
         Kind::Driver => "section (driver)".to_owned(),
+        Kind::Provider => "section (provider)".to_owned(),
         Kind::Version => code(super::keys::VERSION),
         Kind::Text => "text".to_owned(),
         Kind::Secret => "text, never shown".to_owned(),

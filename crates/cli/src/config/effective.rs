@@ -16,14 +16,13 @@ pub(crate) fn print(findings: &Findings, secret: &SecretSource) -> String {
     for row in KEYS.iter().filter(|row| row.status == Status::Known) {
         let indent = "  ".repeat(row.path.matches('.').count());
         let line = match row.kind {
-            Kind::Driver if !is_below_driver(findings, row) => None,
+            _ if !is_chosen(findings, row) => None,
             // A driver without keys of its own is there all the same.
-            Kind::Driver if is_leaf(row) => Some("{}".to_owned()),
-            Kind::Section | Kind::Driver => Some(String::new()),
+            Kind::Driver | Kind::Provider if is_leaf(row) => Some("{}".to_owned()),
+            Kind::Section | Kind::Driver | Kind::Provider => Some(String::new()),
             // They stand in the list itself.
             _ if row.is_in_list() => None,
             Kind::Secret => Some(secret_text(secret)),
-            _ if !is_below_driver(findings, row) => None,
             _ => findings.values.get(row.path).map(value_text),
         };
         if let Some(line) = line {
@@ -35,16 +34,18 @@ pub(crate) fn print(findings: &Findings, secret: &SecretSource) -> String {
     text
 }
 
-/// Whether a row lies below the driver that is named, or below none at all.
-fn is_below_driver(findings: &Findings, row: &Row) -> bool {
-    let Some(rest) = row.path.strip_prefix("storage.") else {
+/// Whether a row is or lies below a driver or provider that is named, or belongs to none at all.
+fn is_chosen(findings: &Findings, row: &Row) -> bool {
+    let mut words = row.path.split('.');
+    let (Some(section), Some(name)) = (words.next(), words.next()) else {
         return true;
     };
-    let name = rest.split('.').next().unwrap_or(rest);
-    let is_driver = KEYS.iter().any(|other| {
-        other.kind == Kind::Driver && other.path.strip_prefix("storage.") == Some(name)
-    });
-    !is_driver || findings.driver == Some(name)
+    let choice = super::schema::find(&super::schema::join(section, name));
+    match choice.map(|row| row.kind) {
+        Some(Kind::Driver) => findings.driver == Some(name),
+        Some(Kind::Provider) => findings.provider == Some(name),
+        _ => true,
+    }
 }
 
 fn is_leaf(row: &Row) -> bool {

@@ -4,7 +4,7 @@
 //! can be given whole and then replaces the section of the file. Names that stand for nothing are
 //! only worth a warning: Kubernetes sets `REGISTRY_PORT` by itself for a service called *registry*.
 
-use super::check::expand_driver;
+use super::check::expand_names;
 use super::fault::{Fault, Position, Source, quote};
 use super::keys::{KEYS, WORDS_OF_VARIABLES};
 use super::schema::{Kind, Row, Status, find, find_old, nearest};
@@ -12,6 +12,9 @@ use super::tree::{Content, Entry, Node, parse};
 
 /// What every variable begins with.
 pub(crate) const PREFIX: &str = "REGISTRY_";
+
+/// What variables begin with that stand for keys of `auth`.
+const AUTH: &str = "REGISTRY_AUTH_";
 
 /// Names the configuration file; it is no key.
 pub(crate) const CONFIGURATION_PATH: &str = "REGISTRY_CONFIGURATION_PATH";
@@ -33,6 +36,11 @@ pub(crate) fn overlay(
     for (name, value) in variables {
         let at = Position::start(Source::Variable(name.as_str().into()));
         match locate(&name[PREFIX.len()..]) {
+            // Of what shall guard the registry nothing is ignored.
+            None if is_of_auth(name) => {
+                let message = "stands for no key of `auth`, of which none is ignored";
+                faults.push(Fault::new(&at, message));
+            }
             None => warnings.push(unknown(name)),
             Some((row, _)) if row.kind == Kind::Version => {
                 warnings.push(format!(
@@ -45,8 +53,13 @@ pub(crate) fn overlay(
                 }
                 Status::Known => match parse(value, &at.source) {
                     Ok(node) => {
+                        if row.path == "auth" && node.is_null() {
+                            warnings.push(format!(
+                                "{name} is empty: whatever the file says, there is no access control"
+                            ));
+                        }
                         set(root, &path, node);
-                        expand_driver(root);
+                        expand_names(root);
                     }
                     // Where the value is no YAML, what the parser says might repeat some of it.
                     Err(_) if row.kind == Kind::Secret => {
@@ -58,6 +71,15 @@ pub(crate) fn overlay(
             },
         }
     }
+}
+
+/// Whether a variable that stands for no key was meant for `auth`. Kubernetes sets two kinds of them for
+/// a service called *registry-auth*.
+fn is_of_auth(name: &str) -> bool {
+    let word = name
+        .strip_prefix(AUTH)
+        .and_then(|rest| rest.split('_').next());
+    word.is_some_and(|word| !["PORT", "SERVICE"].contains(&word))
 }
 
 fn unknown(name: &str) -> String {

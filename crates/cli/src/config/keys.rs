@@ -5,10 +5,10 @@
 
 use super::schema::Kind::{
     Address, Bool, Driver, Duration, Fields, Headers, Hooks, Integer, Items, List, Patterns,
-    Platforms, Prefix, Secret, Section, TcpAddress, Text, Url, UrlPath, Version, Word,
+    Platforms, Prefix, Provider, Secret, Section, TcpAddress, Text, Url, UrlPath, Version, Word,
     WordOfAnyCase,
 };
-use super::schema::{Row, driver_not_yet, gone, key, not_yet};
+use super::schema::{Row, driver_not_yet, gone, key, not_yet, provider_not_yet};
 use super::validation::PLATFORM_WORDS;
 
 /// The only version of the format that there ever was.
@@ -133,6 +133,33 @@ pub(crate) static KEYS: &[Row] = &[
         "Only logs what would be removed.",
     )
     .default("false"),
+    key(
+        "auth",
+        Section,
+        "Who may use the registry. At most one provider is named below it; without one, everybody who \
+         can connect may do everything.",
+    ),
+    key("auth.none", Provider, "Nobody is asked. Says that this is meant, so that no warning does."),
+    key(
+        "auth.silly",
+        Provider,
+        "Lets in whoever sends any `Authorization` at all: for tests of clients.",
+    ),
+    key("auth.silly.realm", Text, "Where clients are told to get a token. Required with `silly`."),
+    key("auth.silly.service", Text, "What the token is said to be for. Required with `silly`."),
+    key("auth.htpasswd", Provider, "Lets in the users of a file, each with a password."),
+    key(
+        "auth.htpasswd.realm",
+        Text,
+        "What clients are told that the password is for. Required with `htpasswd`.",
+    ),
+    key(
+        "auth.htpasswd.path",
+        Text,
+        "The file, as `htpasswd -Bbn USER PASSWORD` prints it: bcrypt alone, of cost 4 to 16. It must be \
+         there (Distribution makes one, with a password in the log). A change counts within a second. \
+         Required with `htpasswd`.",
+    ),
     key("http", Section, "How clients reach the registry."),
     key(
         "http.addr",
@@ -415,7 +442,7 @@ pub(crate) static KEYS: &[Row] = &[
     not_yet("storage.redirect", &["disable"]),
     not_yet("storage.tag", &["concurrencylimit"]),
     not_yet("middleware", &["registry", "repository", "storage"]),
-    not_yet("auth", &["none", "silly", "htpasswd", "token"]),
+    provider_not_yet("auth.token"),
     not_yet("http.tls.letsencrypt", &["cachefile", "email", "hosts", "directoryurl"]),
     not_yet("notifications", &["events", "endpoints"]),
     not_yet("redis", REDIS),

@@ -12,8 +12,8 @@ use super::address::ListenAddress;
 use super::check::{Findings, Value};
 use super::health;
 use super::types::{
-    AccessLog, CacheConfig, DriverConfig, Durability, LimitsConfig, LogConfig, LogFormat, LogLevel,
-    PurgeConfig, SecretSource, ServeConfig, StorageConfig, Verify,
+    AccessLog, AuthConfig, CacheConfig, DriverConfig, Durability, LimitsConfig, LogConfig,
+    LogFormat, LogLevel, PurgeConfig, SecretSource, ServeConfig, StorageConfig, Verify,
 };
 
 /// 1 minute: a round looks at every repository.
@@ -89,6 +89,7 @@ pub(crate) fn resolve(findings: &Findings, home: Option<&Path>) -> ServeConfig {
             read_only: values.bool("storage.maintenance.readonly.enabled"),
             purging: purging(&values),
         },
+        auth: auth(&values),
         http: http::resolve(&values, secret),
         health: health::health(&values),
         limits: LimitsConfig {
@@ -117,15 +118,31 @@ fn purging(values: &Values<'_>) -> PurgeConfig {
     }
 }
 
+fn auth(values: &Values<'_>) -> AuthConfig {
+    match values.0.provider {
+        Some("silly") => AuthConfig::Silly {
+            realm: values.text("auth.silly.realm"),
+            service: values.text("auth.silly.service"),
+        },
+        Some("htpasswd") => AuthConfig::Htpasswd {
+            realm: values.text("auth.htpasswd.realm"),
+            path: values.text("auth.htpasswd.path").into(),
+        },
+        provider => AuthConfig::Open {
+            meant: provider.is_some(),
+        },
+    }
+}
+
 fn is_at(driver: &DriverConfig, home: &Path) -> bool {
     matches!(driver, DriverConfig::Filesystem { root, .. } if root == home)
 }
 
-/// Typed access. Each key read here has a default in the table and is of the type asked for, which
-/// the tests see: they resolve a configuration that gives nothing and one that gives everything.
+/// Typed access. Each key read here has a default in the table, or is required where it is read, and is
+/// of the type asked for, which the tests see: they resolve a configuration that gives nothing and one that gives everything.
 pub(super) struct Values<'a>(pub(super) &'a Findings);
 
-const INVARIANT: &str = "the key has a default of this type in the table";
+const INVARIANT: &str = "the key has a default of this type in the table, or is required";
 
 macro_rules! typed {
     ($name:ident, $variant:ident, $type:ty) => {

@@ -26,6 +26,8 @@ pub(crate) enum Kind {
     Section,
     /// A section below `storage` that names the storage driver.
     Driver,
+    /// A section below `auth` that names who finds out who asks.
+    Provider,
     /// The version of the format, `0.1`.
     Version,
     /// Any text but the empty one.
@@ -114,6 +116,15 @@ pub(crate) const fn driver_not_yet(path: &'static str) -> Row {
     }
 }
 
+/// A provider of access control that is refused for now.
+pub(crate) const fn provider_not_yet(path: &'static str) -> Row {
+    let row = not_yet(path, &["*"]);
+    Row {
+        kind: Kind::Provider,
+        ..row
+    }
+}
+
 /// A key that newer versions of Distribution dropped.
 pub(crate) const fn gone(path: &'static str, kind: Kind, below: &'static [&'static str]) -> Row {
     let doc = "not supported; Distribution 3 dropped it";
@@ -146,7 +157,10 @@ impl Row {
 
     /// Whether this row holds other keys rather than a value.
     pub(crate) fn is_section(&self) -> bool {
-        matches!(self.kind, Kind::Section | Kind::Driver | Kind::Items)
+        matches!(
+            self.kind,
+            Kind::Section | Kind::Driver | Kind::Provider | Kind::Items
+        )
     }
 
     /// Whether this is a key in each section of a list.

@@ -110,6 +110,7 @@ storage:
   maintenance:
     readonly: {enabled: true}
     uploadpurging: {enabled: false, age: 2h, interval: 1s, dryrun: true}
+auth: {htpasswd: {realm: the wharf, path: /etc/htpasswd}}
 http: {addr: ':5000', secret: hunter2, draintimeout: 1h30m}
 wharfinger:
   durability: group
@@ -183,6 +184,10 @@ fn the_effective_settings_are_a_file_without_secrets() {
           age: 2h
           interval: 1s
           dryrun: true
+    auth:
+      htpasswd:
+        realm: "the wharf"
+        path: /etc/htpasswd
     http:
       addr: ":5000"
       net: tcp
@@ -260,6 +265,7 @@ fn the_effective_settings_of_the_least_file_are_the_defaults() {
           age: 168h
           interval: 24h
           dryrun: false
+    auth:
     http:
       addr: "127.0.0.1:5000"
       net: tcp

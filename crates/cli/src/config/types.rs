@@ -19,6 +19,8 @@ pub(crate) struct ServeConfig {
     pub(crate) log: LogConfig,
     /// `storage`.
     pub(crate) storage: StorageConfig,
+    /// `auth`.
+    pub(crate) auth: AuthConfig,
     /// `http`.
     pub(crate) http: HttpConfig,
     /// `wharfinger.durability`.
@@ -139,6 +141,30 @@ pub(crate) struct CacheConfig {
     pub(crate) entries: usize,
 }
 
+/// Who may use the registry.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum AuthConfig {
+    /// Everybody.
+    Open {
+        /// The configuration says so, in place of saying nothing.
+        meant: bool,
+    },
+    /// Whoever sends any credentials.
+    Silly {
+        /// Where clients are told to get a token.
+        realm: String,
+        /// What for.
+        service: String,
+    },
+    /// The users of a file.
+    Htpasswd {
+        /// What clients are told that the password is for.
+        realm: String,
+        /// The file.
+        path: PathBuf,
+    },
+}
+
 /// How clients reach the registry.
 #[derive(Debug)]
 pub(crate) struct HttpConfig {
@@ -168,6 +194,16 @@ pub(crate) enum Listen {
     Tcp(ListenAddress),
     /// The path of a socket.
     Unix(PathBuf),
+}
+
+impl Listen {
+    /// Whether no other machine can reach it.
+    pub(crate) fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(address) => address.is_local(),
+            Self::Unix(_) => true,
+        }
+    }
 }
 
 impl fmt::Display for Listen {

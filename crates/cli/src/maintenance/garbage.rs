@@ -55,20 +55,25 @@ pub(crate) fn collect(config: &ServeConfig, args: &GarbageArgs) -> anyhow::Resul
             keep_younger: args.keep_younger,
         };
         let mut lines = Lines::new(args.quiet);
-        let collected = run(&opened, options, &mut lines).await;
-        lines.finish()?;
-        collected?;
+        let mut collected = run(&opened, options, &mut lines).await;
         if let Some(filesystem) = &opened.filesystem
             && !args.dry_run
+            && collected.is_ok()
         {
-            remove_temporaries(filesystem, &*opened.runtime.clock).await?;
+            let clock = &*opened.runtime.clock;
+            collected = remove_temporaries(filesystem, clock, &mut lines).await;
         }
-        Ok(())
+        lines.finish()?;
+        collected
     })
 }
 
 /// Removes what writers have left that died before they could give a file its name.
-async fn remove_temporaries(filesystem: &Filesystem, clock: &dyn Clock) -> anyhow::Result<()> {
+async fn remove_temporaries(
+    filesystem: &Filesystem,
+    clock: &dyn Clock,
+    lines: &mut Lines,
+) -> anyhow::Result<()> {
     let Some(before) = clock.now().checked_sub(TEMPORARY_AGE) else {
         return Ok(());
     };
@@ -80,7 +85,9 @@ async fn remove_temporaries(filesystem: &Filesystem, clock: &dyn Clock) -> anyho
         let removed = filesystem.remove_temporaries(&directory, before).await;
         let removed = removed.context("cannot remove temporary files")?;
         if removed > 0 {
-            tracing::info!(%directory, removed, "removed temporary files of dead writers");
+            lines.print(&format!(
+                "removed {removed} temporary files of dead writers in {directory}"
+            ));
         }
     }
     Ok(())

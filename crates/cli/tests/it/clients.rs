@@ -5,7 +5,7 @@ mod containerd;
 mod cosign;
 mod deletes;
 mod dock;
-mod docker;
+pub(crate) mod docker;
 mod helm;
 mod indexes;
 mod kills;
@@ -37,7 +37,7 @@ const LAYERS: [usize; 4] = [2 << 10, 70_000, 1 << 20, 3 << 20];
 const LARGE_LAYER: usize = 64 << 20;
 
 /// No single command of a client takes longer, even on a busy machine.
-const COMMAND: Duration = Duration::from_secs(180);
+pub(crate) const COMMAND: Duration = Duration::from_secs(180);
 
 /// A client as its users have it: a program that takes the full names of images.
 trait Client {

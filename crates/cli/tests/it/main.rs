@@ -3,6 +3,7 @@
 //! Every suite starts the binary as its own process. Suites that need a foreign program skip by its name
 //! when it is not installed, and fail for that where `CI` is set.
 
+mod access;
 mod clients;
 mod content;
 mod digests;

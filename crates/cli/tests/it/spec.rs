@@ -160,9 +160,10 @@ pub(crate) fn index(fields: Value) -> Blob {
     let mut index = json!({
         "schemaVersion": 2, "mediaType": media_types::INDEX, "manifests": [],
     });
-    for (key, value) in fields.as_object().unwrap() {
-        index[key] = value.clone();
-    }
+    let Value::Object(fields) = fields else {
+        panic!("{fields} are no fields");
+    };
+    index.as_object_mut().unwrap().extend(fields);
     Blob::new(media_types::INDEX, index.to_string().into_bytes())
 }
 

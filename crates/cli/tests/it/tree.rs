@@ -43,7 +43,11 @@ impl Tree {
                 tree.link(&path, &top)?;
             }
         }
-        tree.uploads = directories(&top.join("repositories"))?
+        let repositories = top.join("repositories");
+        if !repositories.exists() {
+            return Ok(tree);
+        }
+        tree.uploads = directories(&repositories)?
             .iter()
             .filter(|path| {
                 path.parent()

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use http_body_util::BodyExt as _;
-use wharfinger_auth::{Access, Gate, Policy, Principal, action};
+use wharfinger_auth::{Access, Gate, Known, Policy, Principal, Silly, action};
 use wharfinger_oci::{Algorithm, CodeTable, Digest, Manifest};
 
 use super::*;
@@ -155,6 +155,37 @@ fn denials_ask_for_credentials_or_end() {
         let denied = gate.grant(&Principal::Anonymous, action::Ping).unwrap_err();
         assert_eq!(seen(denied), (status, vec![code.to_owned()], None));
     }
+}
+
+#[test]
+fn a_denial_says_what_was_needed_and_how_to_prove_who_one_is() {
+    let gate = Gate::new(Arc::new(Known)).with_authenticator(Arc::new(Silly::new("r", "s")));
+    let name = "a/b".parse().unwrap();
+    let action = action::ListTags { name };
+    let denied = gate.grant(&Principal::Anonymous, action).unwrap_err();
+    let failure = Failure::from(denied.clone());
+    let challenge = r#"Bearer realm="r",service="s",scope="repository:a/b:pull""#;
+    assert_eq!(failure.header("www-authenticate"), Some(challenge));
+    let detail = serde_json::json!([
+        {"Type": "repository", "Class": "", "Name": "a/b", "Action": "pull"}
+    ]);
+    assert_eq!(failure.errors.first().detail, Some(detail));
+
+    let busy = Failure::refused(Refusal::Busy, denied);
+    assert_eq!(
+        (busy.status().as_u16(), busy.code().id),
+        (429, "TOOMANYREQUESTS")
+    );
+    assert_eq!(busy.header("retry-after"), Some("2"));
+    assert_eq!(busy.header("www-authenticate"), None);
+
+    let denied = gate.grant(&Principal::Anonymous, action::Ping).unwrap_err();
+    let failure = Failure::from(denied);
+    assert_eq!(failure.errors.first().detail, Some(serde_json::Value::Null));
+    assert_eq!(
+        failure.header("www-authenticate"),
+        Some(r#"Bearer realm="r",service="s""#)
+    );
 }
 
 #[test]

@@ -67,15 +67,16 @@ impl Fixture {
         sinks: Vec<Arc<dyn EventSink>>,
         configure: impl FnOnce(&mut Config),
     ) -> Self {
-        Self::start_with(driver, sinks, Gate::new(Arc::new(Open)), configure)
+        Self::guarded(driver, sinks, Gate::new(Arc::new(Open)), configure)
     }
 
     /// Starts a server in memory that asks `gate`.
     pub(crate) fn with_gate(gate: Gate) -> Self {
-        Self::start_with(Arc::new(Memory::new()), Vec::new(), gate, |_| {})
+        Self::guarded(Arc::new(Memory::new()), Vec::new(), gate, |_| {})
     }
 
-    fn start_with(
+    /// Starts a server that `gate` guards.
+    pub(crate) fn guarded(
         driver: Arc<dyn Driver>,
         mut sinks: Vec<Arc<dyn EventSink>>,
         gate: Gate,
@@ -189,15 +190,18 @@ impl Fixture {
     /// Sends the head of `request`, which announces more than [`UNDER_WAY`] bytes, and that many of
     /// them; returns once the server has begun to write them.
     pub(crate) fn begin(&self, request: &Request, bytes: &[u8]) -> Connection {
+        let appends = || {
+            let calls = self.calls.calls();
+            calls
+                .iter()
+                .filter(|call| call.method == Method::Append)
+                .count()
+        };
+        let before = appends();
         let mut connection = self.client().connect().unwrap();
         connection.send_head(request).unwrap();
         connection.send(&bytes[..UNDER_WAY]).unwrap();
-        eventually!(
-            self.calls
-                .calls()
-                .iter()
-                .any(|call| call.method == Method::Append)
-        );
+        eventually!(appends() > before);
         connection
     }
 

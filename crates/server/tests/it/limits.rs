@@ -132,17 +132,17 @@ fn manifests_that_drip_do_not_keep_their_memory() {
 fn one_address_cannot_hold_all_memory_for_manifests() {
     let fixture = with(|config| config.limits.manifest_memory_bytes = 32 << 20);
     let target = "/v2/library/thing/manifests/v1";
-    let held: Vec<_> = (0..2)
-        .map(|_| begin(&fixture, "PUT", target, &vec![b' '; 3_900_000]))
-        .collect();
+    let hold = || begin(&fixture, "PUT", target, &vec![b' '; 3_900_000]);
+    let mut held = vec![hold(), hold()];
     let third = vec![b' '; 4_000_000];
     let put = || {
         let request = Request::new("PUT", target)
             .header("Content-Type", "application/vnd.oci.image.manifest.v1+json");
         fixture.send(&request.body(third.clone()))
     };
-    // Where one of them came too late for its share, nobody has too much.
+    // Where one of them came too late for its share, and was refused, another takes its place.
     eventually!({
+        held.push(hold());
         let answer = put();
         let refused = answer.status() == 429;
         if refused {

@@ -12,10 +12,10 @@ use crate::fixture::{Fixture, target};
 
 /// Everything that all tests of this process log, as lines of JSON.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    fn start() -> &'static Self {
+    pub(crate) fn start() -> &'static Self {
         static LOG: OnceLock<Log> = OnceLock::new();
         LOG.get_or_init(|| {
             let log = Self::default();
@@ -30,7 +30,7 @@ impl Log {
     }
 
     /// Returns the lines about a repository that nobody else uses.
-    fn lines(&self, repository: &str) -> Vec<Value> {
+    pub(crate) fn lines(&self, repository: &str) -> Vec<Value> {
         let bytes = self.0.lock().unwrap().clone();
         let text = String::from_utf8(bytes).unwrap();
         let lines = text.lines().filter(|line| line.contains(repository));
@@ -40,7 +40,7 @@ impl Log {
     }
 
     /// Returns the lines of the access log about requests of a method.
-    fn access(&self, repository: &str, method: &str) -> Vec<Value> {
+    pub(crate) fn access(&self, repository: &str, method: &str) -> Vec<Value> {
         let lines = self.lines(repository).into_iter();
         let lines = lines.filter(|line| line["target"] == "wharfinger::access");
         lines
@@ -111,7 +111,7 @@ fn a_request_that_is_cut_has_its_line_too() {
     assert_eq!(fields["message"], "not answered");
 
     // The same before there is an answer.
-    let plan = FaultPlan::new().always(Method::Stat, Fault::Hang);
+    let plan = FaultPlan::new().always(Method::Get, Fault::Hang);
     let hanging = Faulty::new(Arc::new(Memory::new()), plan);
     let hanging = Fixture::over(Arc::new(hanging));
     let path = format!("/v2/logged/cut/blobs/{}", blob.digest);

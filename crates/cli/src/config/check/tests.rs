@@ -6,7 +6,7 @@ use super::*;
 fn faults_of(section: &str, line: &str) -> String {
     let text = format!("version: 0.1\nstorage: {{inmemory: }}\n{section}:\n  {line}\n");
     let mut root = parse(&text, &Source::File("c.yml".into())).unwrap();
-    expand_driver(&mut root);
+    expand_names(&mut root);
     super::super::fault::Report::new(check(&root).faults).to_string()
 }
 

@@ -9,6 +9,7 @@ storage:
 log:
   fields: {Service: a}
 http: {addr: ':5000', secret: s}
+auth: none
 ";
 
 fn with(variables: &[(&str, &str)]) -> Result<Loaded, Report> {
@@ -114,6 +115,7 @@ fn what_kubernetes_sets_is_only_a_warning() {
         ("REGISTRY_SERVICE_HOST", "10.0.0.1"),
         ("REGISTRY_STORAGE_PORT", "tcp://10.0.0.1:5000"),
         ("REGISTRY_PROXY_PORT", "tcp://10.0.0.1:5000"),
+        ("REGISTRY_AUTH_SERVICE_PORT", "5001"),
         ("REGISTRY_HTTP_ADR", ":7"),
         ("REGISTRY_http_addr", ":7"),
         ("REGISTRY_HTTP_ADDR_FOO", ":7"),
@@ -123,6 +125,7 @@ fn what_kubernetes_sets_is_only_a_warning() {
     assert_eq!(loaded.settings.http.listen.to_string(), ":5000");
     insta::assert_snapshot!(loaded.warnings.join("\n"), @"
     the variable `REGISTRY_` stands for no key and is ignored
+    the variable `REGISTRY_AUTH_SERVICE_PORT` stands for no key and is ignored
     the variable `REGISTRY_HTTP_ADDR_FOO` stands for no key and is ignored; did you mean REGISTRY_HTTP_ADDR?
     the variable `REGISTRY_HTTP_ADR` stands for no key and is ignored; did you mean REGISTRY_HTTP_ADDR?
     the variable `REGISTRY_PORT` stands for no key and is ignored
@@ -138,15 +141,15 @@ fn what_kubernetes_sets_is_only_a_warning() {
 fn keys_that_are_not_built_are_refused_as_in_the_file() {
     insta::assert_snapshot!(faults(&[
         ("REGISTRY_PROXY_REMOTEURL", "https://registry-1.docker.io"),
-        ("REGISTRY_AUTH", "htpasswd"),
-        ("REGISTRY_AUTH_HTPASSWD_PATH", "/x"),
+        ("REGISTRY_AUTH", "token"),
+        ("REGISTRY_AUTH_TOKEN_ISSUER", "x"),
         ("REGISTRY_STORAGE_S3_BUCKET", "b"),
         ("REGISTRY_HTTP_TLS_LETSENCRYPT_HOSTS", "[a]"),
         ("REGISTRY_NOTIFICATIONS_EVENTCONFIG_INCLUDEREFERENCES", "true"),
         ("REGISTRY_COMPATIBILITY_SCHEMA1_ENABLED", "true"),
     ]), @"
-    REGISTRY_AUTH: `auth` is not supported yet
-    REGISTRY_AUTH_HTPASSWD_PATH: `auth` is not supported yet
+    REGISTRY_AUTH: `auth.token` is not supported yet
+    REGISTRY_AUTH_TOKEN_ISSUER: `auth.token` is not supported yet
     REGISTRY_COMPATIBILITY_SCHEMA1_ENABLED: `compatibility` is not supported; Distribution 3 dropped it
     REGISTRY_HTTP_TLS_LETSENCRYPT_HOSTS: `http.tls.letsencrypt` is not supported yet
     REGISTRY_NOTIFICATIONS_EVENTCONFIG_INCLUDEREFERENCES: `notifications` is not supported yet

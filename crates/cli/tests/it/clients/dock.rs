@@ -7,7 +7,7 @@ use anyhow::Result;
 use wharfinger_testkit::{Image, Registry, RegistryConfig, Scratch, Server, eventually};
 
 use super::Stored;
-use crate::setup::wharfinger;
+use crate::setup::wharfinger_with;
 
 pub(super) struct Dock {
     // The server before the directory: fields are dropped in this order.
@@ -19,7 +19,9 @@ pub(super) struct Dock {
 impl Dock {
     pub(super) fn open(purpose: &str) -> Result<Self> {
         let scratch = Scratch::new(purpose)?;
-        let server = wharfinger(&RegistryConfig::new(&scratch.join("data")), &scratch)?;
+        let config = RegistryConfig::new(&scratch.join("data"));
+        let structured = [("WHARFINGER_ACCESSLOG", "structured".to_owned())];
+        let server = wharfinger_with(&config, &scratch, &structured)?;
         let registry = server.registry();
         Ok(Self {
             server,

@@ -11,7 +11,7 @@ use wharfinger_testkit::{Image, Process, Scratch, run, sha256, tool, wait_until}
 
 use super::{COMMAND, Client, Stored};
 
-pub(super) struct Docker {
+pub(crate) struct Docker {
     program: PathBuf,
     tar: PathBuf,
     socket: PathBuf,
@@ -21,7 +21,7 @@ pub(super) struct Docker {
 
 impl Docker {
     /// Starts the daemon, which starts its own containerd; `None` where something is not installed.
-    pub(super) fn start(scratch: &Scratch) -> Result<Option<Self>> {
+    pub(crate) fn start(scratch: &Scratch) -> Result<Option<Self>> {
         let tools = (tool("dockerd"), tool("docker"), tool("tar"));
         let (Some(daemon), Some(program), Some(tar)) = tools else {
             return Ok(None);
@@ -58,7 +58,8 @@ impl Docker {
         Ok(Some(this))
     }
 
-    fn docker(&self, arguments: &[&str]) -> Result<String> {
+    /// Runs a command of the client.
+    pub(crate) fn docker(&self, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new(&self.program);
         command
             .arg("--host")

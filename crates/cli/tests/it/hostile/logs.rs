@@ -47,7 +47,8 @@ fn no_secret_is_in_the_log_or_in_an_answer() {
 #[test]
 fn nothing_that_a_client_sends_makes_a_line_of_the_log() {
     let json = ("REGISTRY_LOG_FORMATTER", "json");
-    let mut subject = Subject::with("hostile/lines", &[json]);
+    let structured = ("REGISTRY_WHARFINGER_ACCESSLOG", "structured");
+    let mut subject = Subject::with("hostile/lines", &[json, structured]);
     let agent = format!("\u{85}\u{2028}{}", "a".repeat(10_000));
     for path in [
         "/v2/a%0d%0a{\"level\":\"x\"}/tags/list",

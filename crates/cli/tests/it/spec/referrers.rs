@@ -36,7 +36,7 @@ fn digests(manifests: &[Value]) -> Vec<&str> {
 fn nobody_refers_to_what_is_unknown_and_that_is_200() {
     let mut subject = Subject::new("referrers/unknown");
     let (manifests, _) = list(&mut subject, &sha256(b"nowhere"), "");
-    assert_eq!(manifests, [json!(0); 0]);
+    assert!(manifests.is_empty(), "{manifests:?}");
 }
 
 #[test]
