@@ -1,4 +1,4 @@
-//! The composition root of `content serve`: a content store on a socket.
+//! The composition root of the content service: sockets beside a registry, and `content serve`.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -9,10 +9,10 @@ use anyhow::{Context as _, anyhow, bail};
 use wharfinger_content::{ContentStores, Local, Mode, Remote, Server, Service};
 use wharfinger_driver::{Filesystem, Held};
 use wharfinger_runtime::Runtime;
-use wharfinger_store::{Store, StoreOptions, TenantName};
+use wharfinger_store::{Store, StoreOptions};
 
 use crate::args::{ContentMode, ContentServeArgs, LogLevelArg, Switch};
-use crate::config::{AccessLog, LogConfig, LogFormat, LogLevel, SecretSource};
+use crate::config::{AccessLog, ContentConfig, LogConfig, LogFormat, LogLevel, SecretSource};
 use crate::serve::{
     LAST_TASKS_TIMEOUT, MOST_THREADS, Signals, THREAD_KEEP_ALIVE, close, tasks_end,
 };
@@ -58,23 +58,55 @@ pub(crate) fn serve(args: &ContentServeArgs) -> anyhow::Result<()> {
     result
 }
 
-/// The tenant that was named, or that has the name of the socket.
-fn tenant_name(args: &ContentServeArgs) -> anyhow::Result<TenantName> {
-    let named = match &args.tenant {
-        Some(name) => name.clone(),
-        None => {
-            let stem = args.socket.file_stem().and_then(|stem| stem.to_str());
-            stem.unwrap_or_default().to_owned()
-        }
-    };
-    named
-        .parse()
-        .with_context(|| format!("{named:?} cannot be a tenant; name one with --tenant"))
+/// What the arguments say of the socket and its tenant.
+fn config(args: &ContentServeArgs) -> anyhow::Result<ContentConfig> {
+    let share = args.share.map(|switch| switch == Switch::On);
+    ContentConfig::new(&args.socket, args.tenant.as_deref(), mode(args), share)
+        .map_err(|message| anyhow!("{message}; name one with --tenant"))
 }
 
-/// What is served, and what has to be closed when it ends.
-struct Source {
+fn mode(args: &ContentServeArgs) -> Mode {
+    match args.mode {
+        ContentMode::Plugin => Mode::Plugin,
+        ContentMode::Direct => Mode::Direct,
+    }
+}
+
+/// Takes the socket of a tenant of `store`. The caller lets it answer.
+///
+/// # Errors
+/// Fails if the socket cannot be had.
+pub(crate) fn bind(
+    config: &ContentConfig,
+    store: &Store,
+    runtime: &Runtime,
+) -> anyhow::Result<Server> {
+    let ContentConfig {
+        socket,
+        tenant,
+        mode,
+        share,
+    } = config;
+    let local = Local::new(store.tenant(tenant), runtime.clone(), *share);
+    let server = bind_to(socket, Arc::new(local.clone()), *mode, runtime)?;
+    mend_in_background(&local, runtime);
+    tracing::info!(socket = %socket.display(), %tenant, ?mode, share, "serving a tenant's content");
+    Ok(server)
+}
+
+fn bind_to(
+    socket: &Path,
     stores: Arc<dyn ContentStores>,
+    mode: Mode,
+    runtime: &Runtime,
+) -> anyhow::Result<Server> {
+    let service = Service::new(stores, mode, runtime.clone());
+    Ok(Server::bind(socket, service, runtime.clone())?)
+}
+
+/// What listens, and what has to be closed when it ends.
+struct Bound {
+    server: Server,
     filesystem: Option<Filesystem>,
     /// Keeps collectors of garbage away as long as it lives.
     _held: Option<Held>,
@@ -83,22 +115,15 @@ struct Source {
 async fn run(args: &ContentServeArgs, runtime: Runtime) -> anyhow::Result<()> {
     let signals = Signals::install()?;
     limits::enough_for(OPEN_INGESTS);
-    let mode = match args.mode {
-        ContentMode::Plugin => Mode::Plugin,
-        ContentMode::Direct => Mode::Direct,
-    };
-    let source = match (&args.root, &args.upstream) {
-        (Some(root), _) => local(args, root, mode, &runtime)?,
-        (None, Some(upstream)) => Source {
-            stores: Arc::new(Remote::new(upstream, runtime.tasks.clone())),
-            filesystem: None,
-            _held: None,
-        },
+    let Bound {
+        server,
+        filesystem,
+        _held,
+    } = match (&args.root, &args.upstream) {
+        (Some(root), _) => in_directory(args, root, &runtime)?,
+        (None, Some(upstream)) => passing_on(args, upstream, &runtime)?,
         (None, None) => bail!("name a directory with --root, or a socket with --upstream"),
     };
-    let service = Service::new(source.stores, mode, runtime.clone());
-    let server = Server::bind(&args.socket, service, runtime.clone())?;
-    tracing::info!(socket = %args.socket.display(), ?mode, "listening");
     // There is nothing to be read again.
     let (asked, insisted, reloaded) = signals.split(|| ());
     let tasks = runtime.tasks.clone();
@@ -113,7 +138,7 @@ async fn run(args: &ContentServeArgs, runtime: Runtime) -> anyhow::Result<()> {
             tracing::warn!(timeout = ?LAST_TASKS_TIMEOUT, "ending although not everything is saved");
             return;
         }
-        if let Some(filesystem) = source.filesystem {
+        if let Some(filesystem) = filesystem {
             close(&filesystem, &runtime).await;
         }
     };
@@ -126,27 +151,32 @@ async fn run(args: &ContentServeArgs, runtime: Runtime) -> anyhow::Result<()> {
 }
 
 /// A tenant of the store in a directory.
-fn local(
-    args: &ContentServeArgs,
-    root: &Path,
-    mode: Mode,
-    runtime: &Runtime,
-) -> anyhow::Result<Source> {
-    let tenant = tenant_name(args)?;
+fn in_directory(args: &ContentServeArgs, root: &Path, runtime: &Runtime) -> anyhow::Result<Bound> {
+    let config = config(args)?;
     let storage = Storage::in_directory(root, runtime)?;
     let held = storage.hold_as_writer()?;
     let store = store(root, &storage, runtime)?;
-    let share = match args.share {
-        Some(switch) => switch == Switch::On,
-        None => mode == Mode::Plugin,
-    };
-    let local = Local::new(store.tenant(&tenant), runtime.clone(), share);
-    mend_in_background(&local, runtime);
-    tracing::info!(root = %root.display(), %tenant, share, "serving a tenant");
-    Ok(Source {
-        stores: Arc::new(local),
+    Ok(Bound {
+        server: bind(&config, &store, runtime)?,
         filesystem: storage.filesystem,
         _held: held,
+    })
+}
+
+/// The store at another socket.
+fn passing_on(
+    args: &ContentServeArgs,
+    upstream: &Path,
+    runtime: &Runtime,
+) -> anyhow::Result<Bound> {
+    let stores = Arc::new(Remote::new(upstream, runtime.tasks.clone()));
+    let server = bind_to(&args.socket, stores, mode(args), runtime)?;
+    let (socket, upstream) = (args.socket.display(), upstream.display());
+    tracing::info!(%socket, %upstream, mode = ?args.mode, "passing on to another store");
+    Ok(Bound {
+        server,
+        filesystem: None,
+        _held: None,
     })
 }
 
@@ -194,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_tenant_has_the_name_of_its_socket_unless_another_is_given() {
-        let name = |words: &[&str]| tenant_name(&args(words)).map(|name| name.to_string());
+        let name = |words: &[&str]| config(&args(words)).map(|config| config.tenant.to_string());
         assert_eq!(name(&["--socket", "/run/w/node-1.sock"]).unwrap(), "node-1");
         assert_eq!(name(&["--socket", "s", "--tenant", "t"]).unwrap(), "t");
         let fault = name(&["--socket", "a b.sock"]).unwrap_err();

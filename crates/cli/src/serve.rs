@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures_util::future::join_all;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 use wharfinger_driver::{Driver, Filesystem, Held};
 use wharfinger_runtime::{Runtime, Secret};
 use wharfinger_server::{Config, Endpoint, EventCounters, Health, HttpMetrics, Parts, Server};
@@ -18,7 +20,7 @@ use wharfinger_store::{
 use crate::config::{CacheConfig, DriverConfig, Listen, ServeConfig, Verify};
 use crate::operation::{self, Shown};
 use crate::storage::Storage;
-use crate::{gate, limits, maintenance, systemd};
+use crate::{content, gate, limits, maintenance, systemd};
 
 /// 16 calls at once: enough to keep any disk busy, and each thread costs a megabyte or two.
 /// `maxthreads` of a file may only make it fewer.
@@ -77,8 +79,10 @@ async fn run(
     reload: impl Fn() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let signals = Signals::install()?;
+    let drain_timeout = config.http.drain_timeout;
     let Bound {
         server,
+        contents,
         filesystem,
         _held,
     } = bind(config, &runtime, secret, handed_down).await?;
@@ -91,12 +95,18 @@ async fn run(
         read_again(&reload);
         files.notify_one();
     });
+    let stopping = CancellationToken::new();
+    let contents = join_all(contents.into_iter().map(|content| {
+        let stopping = stopping.clone();
+        content.run(drain_timeout, stopping.cancelled_owned())
+    }));
     let asked = async move {
         asked.await;
         systemd::notify("STOPPING=1");
+        stopping.cancel();
     };
     let ended = async {
-        server.run(asked).await;
+        tokio::join!(server.run(asked), contents);
         // What cut requests had sent of their uploads is being saved.
         if !tasks_end(&runtime, LAST_TASKS_TIMEOUT).await {
             tracing::warn!(
@@ -120,6 +130,8 @@ async fn run(
 /// A registry that listens.
 struct Bound {
     server: Server,
+    /// The sockets of the content service.
+    contents: Vec<wharfinger_content::Server>,
     /// To be closed at the end.
     filesystem: Option<Filesystem>,
     /// Keeps collectors of garbage away as long as it lives.
@@ -183,6 +195,9 @@ async fn bind(
         };
         operation::show(debug, shown, runtime).await?;
     }
+    let contents = config.content.iter();
+    let contents = contents.map(|socket| content::bind(socket, &store, runtime));
+    let contents = contents.collect::<anyhow::Result<_>>()?;
     let parts = Parts {
         store,
         gate: gate::gate(&config.auth, runtime)?,
@@ -200,6 +215,7 @@ async fn bind(
     }
     Ok(Bound {
         server,
+        contents,
         filesystem,
         _held: held,
     })
