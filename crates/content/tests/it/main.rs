@@ -3,8 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod codes;
 mod conformance;
 mod copies;
+mod probe;
 mod probes;
 mod streams;
 mod subject;

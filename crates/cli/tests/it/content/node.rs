@@ -6,12 +6,37 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use wharfinger_testkit::{Process, Scratch, run, tool, wait_until};
+use wharfinger_testkit::{Process, Scratch, run, sha256, tool, wait_until};
 
 /// No single command takes longer, even on a busy machine.
 const COMMAND: Duration = Duration::from_secs(180);
 
+/// Pulls an image; its name follows.
+const PULL: [&str; 5] = ["images", "pull", "--plain-http", "--snapshotter", "native"];
+
+/// Which containerd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Version {
+    /// The machine's own: 1.6 in Debian 12.
+    One,
+    /// That of `tests/content/go.mod`.
+    Two,
+}
+
+impl Version {
+    pub(super) const ALL: [Self; 2] = [Self::One, Self::Two];
+
+    /// The names of the daemon and of its client.
+    fn programs(self) -> (&'static str, &'static str) {
+        match self {
+            Self::One => ("containerd", "ctr"),
+            Self::Two => ("containerd-2", "ctr-2"),
+        }
+    }
+}
+
 pub(super) struct Node {
+    version: Version,
     ctr: PathBuf,
     directory: PathBuf,
     _daemon: Process,
@@ -19,18 +44,25 @@ pub(super) struct Node {
 
 impl Node {
     /// Starts the daemon; `None` where it or its client is not installed.
-    pub(super) fn start(scratch: &Scratch, name: &str, content: &Path) -> Result<Option<Self>> {
-        let (Some(program), Some(ctr)) = (tool("containerd"), tool("ctr")) else {
+    pub(super) fn start(
+        version: Version,
+        scratch: &Scratch,
+        name: &str,
+        content: &Path,
+    ) -> Result<Option<Self>> {
+        let (program, ctr) = version.programs();
+        let (Some(program), Some(ctr)) = (tool(program), tool(ctr)) else {
             return Ok(None);
         };
         let directory = scratch.make(format!("node-{name}"))?;
         let file = directory.join("config.toml");
-        fs::write(&file, configuration(&directory, content))?;
+        fs::write(&file, configuration(version, &directory, content))?;
         let mut command = Command::new(program);
         command.arg("--config").arg(&file);
         let log = directory.join("log");
         let daemon = Process::spawn(&mut command, &log)?.with_grace(Duration::from_secs(10));
         let this = Self {
+            version,
             ctr,
             directory,
             _daemon: daemon,
@@ -87,39 +119,66 @@ impl Node {
         ))
     }
 
-    /// What pulls an image; its layers are unpacked where any file system can.
-    fn pulling(name: &str) -> [&str; 6] {
-        let snapshotter = ["--snapshotter", "native"];
-        [
-            "images",
-            "pull",
-            "--plain-http",
-            snapshotter[0],
-            snapshotter[1],
-            name,
-        ]
-    }
-
+    /// Pulls an image, the way that the version does it; its layers are unpacked where any file
+    /// system can.
     pub(super) fn pull(&self, name: &str) -> Result<()> {
-        self.ctr(&Self::pulling(name)).map(drop)
+        self.ctr(&[&PULL[..], &[name]].concat()).map(drop)
     }
 
-    /// Starts to pull an image.
+    /// What pulls an image by the client; with the newer version the daemon would.
+    fn pulling<'a>(&self, name: &'a str) -> Vec<&'a str> {
+        let by_client: &[&str] = match self.version {
+            Version::One => &[],
+            Version::Two => &["--local"],
+        };
+        [&PULL[..], by_client, &[name]].concat()
+    }
+
+    /// Pulls an image by the client.
+    pub(super) fn pull_by_client(&self, name: &str) -> Result<()> {
+        self.ctr(&self.pulling(name)).map(drop)
+    }
+
+    /// Waits until the daemon has found its content store again, which it does by itself after a pause:
+    /// until then a write waits, and a read fails.
+    pub(super) fn comes_back(&self) -> Result<()> {
+        let bytes = b"anything";
+        self.ingest("anything", &sha256(bytes), bytes)
+    }
+
+    /// Waits until the daemon has collected all that it had.
+    pub(super) fn collected(&self) -> Result<()> {
+        let is_empty = || self.list().is_ok_and(|list| list.is_empty());
+        ensure!(wait_until(COMMAND, is_empty), "content stays: {:?}", self.list());
+        Ok(())
+    }
+
+    /// Starts to pull an image by the client.
     pub(super) fn start_pull(&self, name: &str) -> Result<Process> {
         let mut command = self.command();
-        command.args(Self::pulling(name));
+        command.args(self.pulling(name));
         Process::spawn(&mut command, &self.directory.join("pull.log"))
     }
 }
 
-/// Without the built-in store, which a daemon of this age would go on using beside ours.
-fn configuration(directory: &Path, content: &Path) -> String {
+/// Where the daemon unpacks by itself; the client of the older one does.
+const UNPACK: &str = r#"[[plugins."io.containerd.transfer.v1.local".unpack_config]]
+platform = "linux"
+snapshotter = "native"
+"#;
+
+/// Without the built-in store: the older daemon would go on using it beside ours, the newer one have none.
+fn configuration(version: Version, directory: &Path, content: &Path) -> String {
     let (directory, content) = (directory.display(), content.display());
+    let (number, unpack) = match version {
+        Version::One => (2, ""),
+        Version::Two => (3, UNPACK),
+    };
     format!(
-        r#"version = 2
+        r#"version = {number}
 root = "{directory}/root"
 state = "{directory}/state"
-disabled_plugins = ["io.containerd.content.v1.content", "io.containerd.grpc.v1.cri", "io.containerd.tracing.processor.v1.otlp"]
+disabled_plugins = ["io.containerd.content.v1.content", "io.containerd.grpc.v1.cri", "io.containerd.nri.v1.nri", "io.containerd.tracing.processor.v1.otlp"]
 [grpc]
 address = "{directory}/containerd.sock"
 [ttrpc]
@@ -129,6 +188,6 @@ type = "content"
 address = "{content}"
 [plugins."io.containerd.internal.v1.opt"]
 path = "{directory}/opt"
-"#
+{unpack}"#
     )
 }
