@@ -8,6 +8,7 @@ mod bench;
 mod check;
 mod ci;
 mod codegen;
+mod content;
 mod files;
 mod report;
 mod shell;
@@ -63,6 +64,11 @@ const CHORES: &[Chore] = &[
         name: "codegen",
         about: "the code of the content service's wire, made anew from its .proto",
         run: codegen::run,
+    },
+    Chore {
+        name: "content",
+        about: "speed of the content service beside a containerd's own store",
+        run: content::run,
     },
     Chore {
         name: "ci",

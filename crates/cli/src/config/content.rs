@@ -90,8 +90,7 @@ impl Findings {
             }
         }
         if let Some(first) = items.first()
-            && let Some(Value::Bool(true)) =
-                self.values.get("storage.maintenance.readonly.enabled")
+            && let Some(Value::Bool(true)) = self.values.get("storage.maintenance.readonly.enabled")
         {
             let message = format!("`{LIST}` needs a storage that is not read-only");
             faults.push(Fault::new(&first.at, message));
@@ -134,7 +133,6 @@ fn read(item: &Item) -> Option<Result<ContentConfig, String>> {
 mod tests {
     use super::super::load;
     use super::super::tests::loaded;
-    use super::*;
 
     fn file(content: &str) -> String {
         format!("version: 0.1\nstorage: inmemory\nwharfinger:\n  content: {content}\n")
@@ -168,15 +166,15 @@ mod tests {
     #[test]
     fn what_cannot_be_served_is_a_fault() {
         insta::assert_snapshot!(faults("[{mode: direct}]"), @"config.yml:4:13: `wharfinger.content.socket` is missing");
-        insta::assert_snapshot!(faults("[{socket: a, mode: both}]"), @"");
-        insta::assert_snapshot!(faults("[{socket: 'a b'}]"), @"");
-        insta::assert_snapshot!(faults("[{socket: a, tenant: x}, {socket: a, tenant: y}]"), @"");
-        insta::assert_snapshot!(faults("[{socket: /a/x.sock}, {socket: /b/x.sock}]"), @"");
+        insta::assert_snapshot!(faults("[{socket: a, mode: both}]"), @"config.yml:4:31: `wharfinger.content.mode` must be one of `plugin`, `direct`, not `both`");
+        insta::assert_snapshot!(faults("[{socket: 'a b'}]"), @r#"config.yml:4:13: `a b` cannot be a tenant: name "a b" is not made of letters and digits with single `.`, `_` or `-` between them; name one with `wharfinger.content.tenant`"#);
+        insta::assert_snapshot!(faults("[{socket: a, tenant: x}, {socket: a, tenant: y}]"), @"config.yml:4:37: a second time the socket `a`; the first is at config.yml:4:13");
+        insta::assert_snapshot!(faults("[{socket: /a/x.sock}, {socket: /b/x.sock}]"), @"config.yml:4:34: a second socket of the tenant `x`; the first is at config.yml:4:13");
         let read_only = file("[{socket: a}]").replace(
             "storage: inmemory",
             "storage: {inmemory: {}, maintenance: {readonly: {enabled: true}}}",
         );
         let report = load("config.yml", &read_only, &[]).unwrap_err();
-        insta::assert_snapshot!(report.to_string(), @"");
+        insta::assert_snapshot!(report.to_string(), @"config.yml:4:13: `wharfinger.content` needs a storage that is not read-only");
     }
 }

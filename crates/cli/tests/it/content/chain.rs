@@ -1,6 +1,5 @@
 //! A store that passes on to another.
 
-
 use wharfinger_testkit::{Scratch, sha256};
 
 use super::node::{Node, Version};

@@ -11,8 +11,8 @@ use super::node::{Node, Version};
 use super::{STARTS, registry_with_sockets};
 use crate::setup::machine;
 
-/// A layer of some checkpoints, and one of none.
-const LAYERS: [usize; 2] = [40 << 20, 70_000];
+/// A layer with a checkpoint, and one of none.
+const LAYERS: [usize; 2] = [20 << 20, 70_000];
 
 /// How many bodies of blobs a registry has sent, by its access log.
 fn blobs_sent(log: &Path) -> Result<usize> {
@@ -53,7 +53,8 @@ fn nodes_take_from_the_registry_beside_them_and_collect_only_their_own() {
             node.ctr(&["images", "rm", "--sync", &name]).unwrap();
             node.collected().unwrap();
         }
-        node.ctr(&["content", "fetch", "--plain-http", &name]).unwrap();
+        node.ctr(&["content", "fetch", "--plain-http", &name])
+            .unwrap();
         assert_eq!(node.list().unwrap().len(), contents);
     }
     assert_eq!(blobs_sent(server.log()).unwrap(), 0, "bytes were moved");
@@ -74,7 +75,10 @@ fn nodes_take_from_the_registry_beside_them_and_collect_only_their_own() {
     drop(nodes);
     let status = server.terminate(STARTS).unwrap();
     assert!(status.success(), "{status}");
-    assert!(sockets.iter().all(|socket| !socket.exists()), "sockets stay");
+    assert!(
+        sockets.iter().all(|socket| !socket.exists()),
+        "sockets stay"
+    );
     tell("content: containerds took an image without a byte, and one forgot it alone");
 }
 

@@ -98,7 +98,9 @@ impl Node {
     /// The digests of all content.
     pub(super) fn list(&self) -> Result<Vec<String>> {
         let list = self.ctr(&["content", "ls", "--quiet"])?;
-        Ok(list.lines().map(str::to_owned).collect())
+        // The newer client also warns of what the machine will be too old for.
+        let digests = list.lines().filter(|line| line.starts_with("sha256:"));
+        Ok(digests.map(str::to_owned).collect())
     }
 
     /// Holds what the daemon has under `digest` against `bytes`.
@@ -149,7 +151,11 @@ impl Node {
     /// Waits until the daemon has collected all that it had.
     pub(super) fn collected(&self) -> Result<()> {
         let is_empty = || self.list().is_ok_and(|list| list.is_empty());
-        ensure!(wait_until(COMMAND, is_empty), "content stays: {:?}", self.list());
+        ensure!(
+            wait_until(COMMAND, is_empty),
+            "content stays: {:?}",
+            self.list()
+        );
         Ok(())
     }
 

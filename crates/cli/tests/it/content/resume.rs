@@ -47,6 +47,8 @@ fn a_pull_goes_on_where_it_was_when_the_store_was_killed() {
             .lines()
             .filter(|line| line.contains("/blobs/") && line.contains("\" 206 "));
         assert_eq!(resumed.count(), 1, "{version:?}: the pull began anew");
-        tell(&format!("content: a pull of {version:?} went on after a kill"));
+        tell(&format!(
+            "content: a pull of {version:?} went on after a kill"
+        ));
     }
 }

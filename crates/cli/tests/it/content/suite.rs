@@ -37,7 +37,9 @@ fn containerds_own_suite_passes_in_both_modes_and_through_each_containerd() {
         };
         let cases = |test: &str, variable: &str, socket: &Path| {
             let mut command = Command::new(&suite);
-            command.args(["-test.v", "-test.run", test]).env(variable, socket);
+            command
+                .args(["-test.v", "-test.run", test])
+                .env(variable, socket);
             let told = run(&mut command, SUITE).unwrap();
             (told.matches("    --- PASS").count(), told)
         };
@@ -52,12 +54,19 @@ fn containerds_own_suite_passes_in_both_modes_and_through_each_containerd() {
         for version in Version::ALL {
             let name = format!("behind-{version:?}");
             let behind = start(&name, "plugin");
-            let node = Node::start(version, &scratch, &format!("{name}-{number}"), &behind.socket);
+            let node = Node::start(
+                version,
+                &scratch,
+                &format!("{name}-{number}"),
+                &behind.socket,
+            );
             let Some(node) = node.unwrap() else { continue };
             let (test, variable) = ("^TestThroughContainerd$", "CONTENT_CONTAINERD");
             let (passed, told) = cases(test, variable, &node.socket());
             assert_eq!(passed, SHARING, "{version:?}: {told}");
         }
-        tell(&format!("content: run {number} of containerd's suite passed"));
+        tell(&format!(
+            "content: run {number} of containerd's suite passed"
+        ));
     }
 }

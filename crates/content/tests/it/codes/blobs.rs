@@ -50,7 +50,10 @@ impl Script {
         }
         for (question, header) in [
             ("no-namespace-header", None),
-            ("bad-namespace", Some(("containerd-namespace", "bad/ns name"))),
+            (
+                "bad-namespace",
+                Some(("containerd-namespace", "bad/ns name")),
+            ),
             ("other-namespace", Some(("containerd-namespace", "other"))),
         ] {
             let digest = digest.to_owned();
@@ -83,9 +86,24 @@ impl Script {
         let root = map(&[("containerd.io/gc.root", "x"), ("k", "v")]);
         for (question, digest, labels, mask) in [
             ("no-mask-replaces-all", digest, kept.clone(), None),
-            ("empty-mask-replaces-all", digest, kept.clone(), Some(&[][..])),
-            ("mask-labels.a-set", digest, map(&[("a", "9")]), Some(&["labels.a"])),
-            ("mask-labels.b-absent-deletes", digest, map(&[]), Some(&["labels.b"])),
+            (
+                "empty-mask-replaces-all",
+                digest,
+                kept.clone(),
+                Some(&[][..]),
+            ),
+            (
+                "mask-labels.a-set",
+                digest,
+                map(&[("a", "9")]),
+                Some(&["labels.a"]),
+            ),
+            (
+                "mask-labels.b-absent-deletes",
+                digest,
+                map(&[]),
+                Some(&["labels.b"]),
+            ),
             (
                 "mask-labels.with.dots",
                 digest,
@@ -93,7 +111,12 @@ impl Script {
                 Some(&["labels.containerd.io/x.y.z"]),
             ),
             ("mask-size", digest, map(&[]), Some(&["size"])),
-            ("mask-labels+size", digest, kept.clone(), Some(&["labels.a", "size"])),
+            (
+                "mask-labels+size",
+                digest,
+                kept.clone(),
+                Some(&["labels.a", "size"]),
+            ),
             ("mask-created_at", digest, map(&[]), Some(&["created_at"])),
             ("mask-empty-string", digest, map(&[]), Some(&[""])),
             ("immutable-fields-without-mask", digest, map(&[]), None),

@@ -12,7 +12,10 @@ use crate::subject::{sample, sha256};
 
 fn expected(expected: &str, message: WriteContentRequest) -> WriteContentRequest {
     let expected = expected.to_owned();
-    WriteContentRequest { expected, ..message }
+    WriteContentRequest {
+        expected,
+        ..message
+    }
 }
 
 fn total(total: i64, message: WriteContentRequest) -> WriteContentRequest {
@@ -127,7 +130,10 @@ impl Script {
     }
 
     async fn ask_for_expectations(&mut self) {
-        let opened = self.probe.ends(vec![expected("sha256:zzz", message("B7"))]).await;
+        let opened = self
+            .probe
+            .ends(vec![expected("sha256:zzz", message("B7"))])
+            .await;
         self.note("write/bad-expected", opened);
         let data = sample(10, 11);
         let committed = expected("sha256:zzz", commit("B8", &data));
@@ -164,7 +170,11 @@ impl Script {
         assert_eq!(opened.offset, 0);
         let committed = session.send(total(100, commit("T", &new))).await;
         let committed = self.note_answer("total-changed/commit", committed).unwrap();
-        assert_eq!(committed.digest, sha256(&new).to_string(), "nothing of the old is left");
+        assert_eq!(
+            committed.digest,
+            sha256(&new).to_string(),
+            "nothing of the old is left"
+        );
         let messages = vec![total(50, write("T2", 0, &new)), commit_at("T2", 100)];
         let refused = self.probe.ends(messages).await;
         self.note("total-changed/commit-same-session", refused);

@@ -43,10 +43,19 @@ impl Script {
             ("append-offset0", write(REF, 0, &data.slice(..40)), 40),
             ("append-offset40", write(REF, 40, &data.slice(40..)), 60),
             ("no-data-is-status", write(REF, 60, &Bytes::new()), 60),
-            ("stat-ignores-offset", WriteContentRequest { offset: 7, ..message(REF) }, 60),
+            (
+                "stat-ignores-offset",
+                WriteContentRequest {
+                    offset: 7,
+                    ..message(REF)
+                },
+                60,
+            ),
         ] {
             let answer = session.send(message).await;
-            let answer = self.note_answer(&format!("write/{question}"), answer).unwrap();
+            let answer = self
+                .note_answer(&format!("write/{question}"), answer)
+                .unwrap();
             assert_eq!(answer.offset, offset, "{question}");
             let so_far = usize::try_from(offset).unwrap();
             assert_eq!(answer.digest, sha256(&data[..so_far]).to_string());
@@ -95,7 +104,10 @@ impl Script {
         self.note("write/reopen-other-total", code);
         // Theirs forgets to cut the file, and tells the old length again.
         let status = self.probe.status(REF).await;
-        assert_eq!(self.note_answer("status/after-other-total", status), Some(0));
+        assert_eq!(
+            self.note_answer("status/after-other-total", status),
+            Some(0)
+        );
     }
 
     async fn ask_for_odd_writes(&mut self) {
@@ -115,7 +127,9 @@ impl Script {
             ("ref-changed-mid-stream", message("another"), 20),
         ] {
             let answer = session.send(message).await;
-            let answer = self.note_answer(&format!("write/{question}"), answer).unwrap();
+            let answer = self
+                .note_answer(&format!("write/{question}"), answer)
+                .unwrap();
             assert_eq!(answer.offset, offset, "{question}");
         }
     }

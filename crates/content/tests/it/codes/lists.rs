@@ -23,8 +23,16 @@ impl Script {
             ("digest~=", vec![&prefix], true),
             ("digest~=alt-quotes", vec![&quoted], true),
             ("label-present", vec!["labels.k"], true),
-            ("label-quoted", vec![r#"labels."containerd.io/gc.root"==x"#], true),
-            ("label-unquoted-slash", vec!["labels.containerd.io/gc.root==x"], false),
+            (
+                "label-quoted",
+                vec![r#"labels."containerd.io/gc.root"==x"#],
+                true,
+            ),
+            (
+                "label-unquoted-slash",
+                vec!["labels.containerd.io/gc.root==x"],
+                false,
+            ),
             ("and", vec![&both], true),
             ("and-false", vec![&neither], false),
             ("or", vec!["digest==nothing", &exact], true),
