@@ -1,11 +1,10 @@
 //! The composition root of the content service: sockets beside a registry, and `content serve`.
 
-use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{anyhow, bail};
 use wharfinger_content::{ContentStores, Local, Mode, Remote, Server, Service};
 use wharfinger_driver::{Filesystem, Held};
 use wharfinger_runtime::Runtime;
@@ -13,9 +12,7 @@ use wharfinger_store::{Store, StoreOptions};
 
 use crate::args::{ContentMode, ContentServeArgs, LogLevelArg, Switch};
 use crate::config::{AccessLog, ContentConfig, LogConfig, LogFormat, LogLevel, SecretSource};
-use crate::serve::{
-    LAST_TASKS_TIMEOUT, MOST_THREADS, Signals, THREAD_KEEP_ALIVE, close, tasks_end,
-};
+use crate::serve::{MOST_THREADS, Signals, settle, start_threads};
 use crate::storage::Storage;
 use crate::{limits, telemetry};
 
@@ -42,16 +39,7 @@ pub(crate) fn serve(args: &ContentServeArgs) -> anyhow::Result<()> {
         report_caller: false,
         access_log: AccessLog::Off,
     })?;
-    let home = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(MOST_THREADS)
-        .thread_keep_alive(THREAD_KEEP_ALIVE)
-        .build()
-        .context("cannot start the main thread")?;
-    let workers = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let runtime = Runtime::new(MOST_THREADS)
-        .with_workers(workers, home.handle().clone())
-        .context("cannot start the threads")?;
+    let (home, runtime) = start_threads(MOST_THREADS, 0)?;
     let result = home.block_on(run(args, runtime));
     // Whoever is still in a blocking call after all the waiting is not waited for.
     home.shutdown_background();
@@ -134,13 +122,7 @@ async fn run(args: &ContentServeArgs, runtime: Runtime) -> anyhow::Result<()> {
     };
     let ended = async {
         server.run(DRAIN_TIMEOUT, asked).await;
-        if !tasks_end(&runtime, LAST_TASKS_TIMEOUT).await {
-            tracing::warn!(timeout = ?LAST_TASKS_TIMEOUT, "ending although not everything is saved");
-            return;
-        }
-        if let Some(filesystem) = filesystem {
-            close(&filesystem, &runtime).await;
-        }
+        settle(filesystem, &runtime).await;
     };
     tokio::select! {
         () = ended => tracing::info!("ended"),

@@ -27,11 +27,11 @@ use crate::{content, gate, limits, maintenance, systemd};
 pub(crate) const MOST_THREADS: usize = 16;
 
 /// 2 s: threads that a burst has made do not stay.
-pub(crate) const THREAD_KEEP_ALIVE: Duration = Duration::from_secs(2);
+const THREAD_KEEP_ALIVE: Duration = Duration::from_secs(2);
 
 /// 30 s: once requests were cut, what they had sent is saved, which takes a moment. A finish that reads
 /// a large upload again may take minutes, and any process can do it over.
-pub(crate) const LAST_TASKS_TIMEOUT: Duration = Duration::from_secs(30);
+const LAST_TASKS_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// 10 s: as long as a disk that works needs for what is left to sync.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,24 +51,33 @@ pub(crate) fn serve(
         DriverConfig::Filesystem { max_threads, .. } => (*max_threads).min(MOST_THREADS),
         DriverConfig::Memory => MOST_THREADS,
     };
-    // This thread accepts connections; workers serve them.
-    let home = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        // One more, for the name service.
-        .max_blocking_threads(threads + gate::threads(&config.auth) + 1)
-        .thread_keep_alive(THREAD_KEEP_ALIVE)
-        .build()
-        .context("cannot start the main thread")?;
-    let workers = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let runtime = Runtime::new(threads)
-        .with_workers(workers, home.handle().clone())
-        .context("cannot start the threads")?;
+    // One more, for the name service.
+    let (home, runtime) = start_threads(threads, gate::threads(&config.auth) + 1)?;
     // This comes first: it makes ./wharfinger-data, for its owner alone.
     let secret = config.http.secret.obtain(&*runtime.entropy)?;
     let result = home.block_on(run(config, runtime, secret, handed_down, reload));
     // Whoever is still in a blocking call after all the waiting is not waited for.
     home.shutdown_background();
     result
+}
+
+/// Starts the threads: this one accepts connections, workers serve them, `blocking` ones wait for the
+/// disk, and `more` for what else blocks.
+pub(crate) fn start_threads(
+    blocking: usize,
+    more: usize,
+) -> anyhow::Result<(tokio::runtime::Runtime, Runtime)> {
+    let home = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(blocking + more)
+        .thread_keep_alive(THREAD_KEEP_ALIVE)
+        .build()
+        .context("cannot start the main thread")?;
+    let workers = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let runtime = Runtime::new(blocking)
+        .with_workers(workers, home.handle().clone())
+        .context("cannot start the threads")?;
+    Ok((home, runtime))
 }
 
 async fn run(
@@ -107,17 +116,7 @@ async fn run(
     };
     let ended = async {
         tokio::join!(server.run(asked), contents);
-        // What cut requests had sent of their uploads is being saved.
-        if !tasks_end(&runtime, LAST_TASKS_TIMEOUT).await {
-            tracing::warn!(
-                timeout = ?LAST_TASKS_TIMEOUT,
-                "ending although not everything is done; what was not can be done again"
-            );
-            return;
-        }
-        if let Some(filesystem) = filesystem {
-            close(&filesystem, &runtime).await;
-        }
+        settle(filesystem, &runtime).await;
     };
     tokio::select! {
         () = ended => tracing::info!("ended"),
@@ -252,8 +251,23 @@ fn endpoints(listen: &Listen, handed_down: Vec<Endpoint>) -> anyhow::Result<Vec<
     Ok(vec![endpoint])
 }
 
+/// Waits for what is left to do once nothing is served any more.
+pub(crate) async fn settle(filesystem: Option<Filesystem>, runtime: &Runtime) {
+    // What cut requests had sent of their uploads is being saved.
+    if !tasks_end(runtime, LAST_TASKS_TIMEOUT).await {
+        tracing::warn!(
+            timeout = ?LAST_TASKS_TIMEOUT,
+            "ending although not everything is done; what was not can be done again"
+        );
+        return;
+    }
+    if let Some(filesystem) = filesystem {
+        close(&filesystem, runtime).await;
+    }
+}
+
 /// Asks all tasks to end; tells whether they did in time.
-pub(crate) async fn tasks_end(runtime: &Runtime, timeout: Duration) -> bool {
+async fn tasks_end(runtime: &Runtime, timeout: Duration) -> bool {
     runtime.tasks.shut_down();
     tokio::select! {
         () = runtime.tasks.ended() => true,
@@ -263,7 +277,7 @@ pub(crate) async fn tasks_end(runtime: &Runtime, timeout: Duration) -> bool {
 
 /// Settles the journal, so that the next process finds nothing to go through. A disk that does not sync is
 /// not waited for: what the journal holds is safe there, and the next process settles it.
-pub(crate) async fn close(filesystem: &Filesystem, runtime: &Runtime) {
+async fn close(filesystem: &Filesystem, runtime: &Runtime) {
     tokio::select! {
         () = filesystem.close() => {}
         () = runtime.clock.sleep(CLOSE_TIMEOUT) => tracing::warn!(

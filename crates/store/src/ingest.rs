@@ -378,16 +378,8 @@ impl IngestSet {
     /// # Errors
     /// Fails when the storage does. What is no ingest, or has gone meanwhile, is left out.
     pub async fn list(&self) -> Result<Vec<IngestStatus>> {
-        let entries = self.context.driver.list_all(&self.directory).await;
-        let entries = entries.map_err(|error| Error::storage(self.directory.to_string(), error))?;
         let mut found = Vec::new();
-        for entry in entries {
-            let Ok(id) = entry.name.parse::<UploadId>() else {
-                continue;
-            };
-            if entry.kind != EntryKind::Directory {
-                continue;
-            }
+        for id in self.ids().await? {
             match self.status(&id).await {
                 Ok(status) => found.push(status),
                 Err(error) if *error.kind() == ErrorKind::UploadUnknown => {}
@@ -395,5 +387,17 @@ impl IngestSet {
             }
         }
         Ok(found)
+    }
+
+    /// Returns what has a directory here that could be an ingest's, in the order of the names.
+    pub(crate) async fn ids(&self) -> Result<Vec<UploadId>> {
+        let entries = self.context.driver.list_all(&self.directory).await;
+        let entries = entries.map_err(|error| Error::storage(self.directory.to_string(), error))?;
+        let directories = entries
+            .into_iter()
+            .filter(|entry| entry.kind == EntryKind::Directory);
+        Ok(directories
+            .filter_map(|entry| entry.name.parse().ok())
+            .collect())
     }
 }

@@ -148,18 +148,18 @@ fn settle(scratch: &Path) -> Result<()> {
 
 /// A directory that is removed at the end.
 #[derive(Debug)]
-struct Scratch(PathBuf);
+pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
     /// Makes a new directory below `parent`, or below the system's temporary one.
-    fn new(parent: Option<&Path>) -> Result<Self> {
+    pub(crate) fn new(parent: Option<&Path>) -> Result<Self> {
         let parent = parent.map_or_else(std::env::temp_dir, Path::to_owned);
         let path = parent.join(format!("wharfinger-bench-{}", std::process::id()));
         fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
         Ok(Self(path))
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }

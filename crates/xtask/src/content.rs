@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use cargo_metadata::MetadataCommand;
 
+use crate::bench::Scratch;
 use crate::report::say;
 use crate::workspace::Workspace;
 
@@ -83,7 +84,7 @@ const OURS: &str = "wharfinger";
 
 /// Measures both and prints a table.
 pub(crate) fn run(_: &Workspace) -> Result<()> {
-    let scratch = Scratch::new()?;
+    let scratch = Scratch::new(None)?;
     let metadata = MetadataCommand::new().no_deps().exec()?;
     let wharfinger = metadata.target_directory.join("release/wharfinger");
     ensure!(
@@ -241,28 +242,6 @@ fn tool(name: &str) -> Result<PathBuf> {
         path.display()
     );
     Ok(path)
-}
-
-/// A directory that is removed at the end.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("wharfinger-content-{}", std::process::id()));
-        fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
-        Ok(Self(path))
-    }
-
-    fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What cannot be removed is named by nothing else and harms nobody.
-        fs::remove_dir_all(&self.0).ok();
-    }
 }
 
 #[cfg(test)]

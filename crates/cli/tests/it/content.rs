@@ -2,6 +2,7 @@
 
 mod chain;
 mod collectors;
+mod direct;
 mod images;
 mod node;
 mod resume;

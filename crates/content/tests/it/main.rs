@@ -6,7 +6,9 @@
 mod codes;
 mod conformance;
 mod copies;
+mod cuts;
 mod probe;
 mod probes;
+mod sharing;
 mod streams;
 mod subject;

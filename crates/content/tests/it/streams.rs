@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use wharfinger_content::{Commit, ContentStore};
 use wharfinger_runtime::{Entropy as _, SeededEntropy};
-use wharfinger_testkit::setting;
+use wharfinger_testkit::{setting, wait_until};
 
 use crate::subject::{MIB, Subject, open, parse, sample};
 
 /// How many streams are cut; `WHARFINGER_STREAMS` makes it more.
-fn streams() -> usize {
+pub(crate) fn streams() -> usize {
     let wanted = setting("WHARFINGER_STREAMS").and_then(|number| number.parse().ok());
     wanted.unwrap_or(1000)
 }
@@ -22,7 +22,7 @@ const AT_ONCE: usize = 50;
 /// 20 refs: each is written to again and again.
 const REFS: u64 = 20;
 
-fn open_files() -> usize {
+pub(crate) fn open_files() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
@@ -51,7 +51,7 @@ async fn streams_that_are_cut_leave_no_lock_no_file_and_no_task() {
     let subject = Subject::client();
     // The connection, and what is kept open for good.
     subject.write("first", &sample(10, 1)).await;
-    let files = open_files();
+    let (files, tasks) = (open_files(), subject.runtime.tasks.running());
     let random = SeededEntropy::new(11);
     for round in 0..streams() / AT_ONCE {
         let writes = (0..AT_ONCE).map(|_| {
@@ -77,6 +77,13 @@ async fn streams_that_are_cut_leave_no_lock_no_file_and_no_task() {
         writer.abort().await.unwrap();
     }
     assert_eq!(subject.store.statuses(&parse(&[])).await.unwrap(), []);
-    let closed = wharfinger_testkit::wait_until(Duration::from_secs(20), || open_files() <= files);
-    assert!(closed, "{} files are open, {files} were", open_files());
+    let before = (files, tasks);
+    let now = || (open_files(), subject.runtime.tasks.running());
+    let is_back = || now().0 <= before.0 && now().1 <= before.1;
+    let is_back = wait_until(Duration::from_secs(20), is_back);
+    assert!(
+        is_back,
+        "files and tasks are {:?}, they were {before:?}",
+        now()
+    );
 }

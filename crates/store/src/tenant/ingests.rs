@@ -16,7 +16,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use wharfinger_driver::{DriverExt as _, Durability, EntryKind, Put};
+use wharfinger_driver::{DriverExt as _, Durability, Put};
 use wharfinger_oci::{Algorithm, Digest, UploadId};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -134,17 +134,8 @@ impl Tenant {
     /// # Errors
     /// Fails when the storage does.
     pub async fn list_ingests(&self) -> Result<Vec<TenantIngest>> {
-        let directory = layout::tenant_ingests(&self.directory);
-        let entries = self.shared.driver.list_all(&directory).await;
-        let entries = entries.map_err(|error| Error::storage(directory.to_string(), error))?;
         let mut found = Vec::new();
-        for entry in entries {
-            let Ok(id) = entry.name.parse::<UploadId>() else {
-                continue;
-            };
-            if entry.kind != EntryKind::Directory {
-                continue;
-            }
+        for id in self.ingests().ids().await? {
             match self.look_at(&id, || Self::no_ingest(id.as_str())).await {
                 Ok(ingest) => found.push(ingest),
                 Err(error) if *error.kind() == ErrorKind::UploadUnknown => {}

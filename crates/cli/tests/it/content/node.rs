@@ -35,11 +35,13 @@ impl Version {
     }
 }
 
+/// A containerd and its client, or the client alone.
 pub(super) struct Node {
     version: Version,
     ctr: PathBuf,
     directory: PathBuf,
-    _daemon: Process,
+    socket: PathBuf,
+    _daemon: Option<Process>,
 }
 
 impl Node {
@@ -50,36 +52,53 @@ impl Node {
         name: &str,
         content: &Path,
     ) -> Result<Option<Self>> {
-        let (program, ctr) = version.programs();
-        let (Some(program), Some(ctr)) = (tool(program), tool(ctr)) else {
+        let Some(program) = tool(version.programs().0) else {
             return Ok(None);
         };
-        let directory = scratch.make(format!("node-{name}"))?;
+        let Some(mut this) = Self::client(version, scratch, name, content)? else {
+            return Ok(None);
+        };
+        let directory = &this.directory;
         let file = directory.join("config.toml");
-        fs::write(&file, configuration(version, &directory, content))?;
+        fs::write(&file, configuration(version, directory, content))?;
         let mut command = Command::new(program);
         command.arg("--config").arg(&file);
         let log = directory.join("log");
         let daemon = Process::spawn(&mut command, &log)?.with_grace(Duration::from_secs(10));
-        let this = Self {
-            version,
-            ctr,
-            directory,
-            _daemon: daemon,
-        };
+        this.socket = directory.join("containerd.sock");
+        this._daemon = Some(daemon);
         let ready = wait_until(COMMAND, || this.ctr(&["version"]).is_ok());
         ensure!(ready, "containerd did not come up");
         Ok(Some(this))
     }
 
+    /// The client alone, which speaks to `socket`; `None` where it is not installed.
+    pub(super) fn client(
+        version: Version,
+        scratch: &Scratch,
+        name: &str,
+        socket: &Path,
+    ) -> Result<Option<Self>> {
+        let Some(ctr) = tool(version.programs().1) else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            version,
+            ctr,
+            directory: scratch.make(format!("node-{name}"))?,
+            socket: socket.to_owned(),
+            _daemon: None,
+        }))
+    }
+
     /// Where the daemon listens.
-    pub(super) fn socket(&self) -> PathBuf {
-        self.directory.join("containerd.sock")
+    pub(super) fn socket(&self) -> &Path {
+        &self.socket
     }
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.ctr);
-        command.arg("--address").arg(self.socket());
+        command.arg("--address").arg(&self.socket);
         command
     }
 
@@ -90,9 +109,20 @@ impl Node {
 
     /// Runs the client as `arguments` say, with its input or output led elsewhere.
     fn shell(&self, arguments: &str) -> Result<()> {
-        let (ctr, socket) = (self.ctr.display(), self.socket());
-        let line = format!("exec {ctr} --address {} {arguments}", socket.display());
+        let line = self.line(arguments);
         run(Command::new("sh").args(["-c", &line]), COMMAND).map(drop)
+    }
+
+    fn line(&self, arguments: &str) -> String {
+        let (ctr, socket) = (self.ctr.display(), self.socket.display());
+        format!("exec {ctr} --address {socket} {arguments}")
+    }
+
+    /// Begins to write what comes out of `pipe` under a ref.
+    pub(super) fn start_ingest(&self, reference: &str, pipe: &Path) -> Result<Process> {
+        let line = self.line(&format!("content ingest {reference} <{}", pipe.display()));
+        let log = self.directory.join("ingest.log");
+        Process::spawn(Command::new("sh").args(["-c", &line]), &log)
     }
 
     /// The digests of all content.

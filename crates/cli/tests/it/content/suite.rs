@@ -62,7 +62,7 @@ fn containerds_own_suite_passes_in_both_modes_and_through_each_containerd() {
             );
             let Some(node) = node.unwrap() else { continue };
             let (test, variable) = ("^TestThroughContainerd$", "CONTENT_CONTAINERD");
-            let (passed, told) = cases(test, variable, &node.socket());
+            let (passed, told) = cases(test, variable, node.socket());
             assert_eq!(passed, SHARING, "{version:?}: {told}");
         }
         tell(&format!(
