@@ -227,10 +227,6 @@ path = "{directory}/opt"
 }
 
 /// Finds what `.ci/tools` has built.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the environment says where the tools are"
-)]
 fn tool(name: &str) -> Result<PathBuf> {
     let directory = std::env::var_os("WHARFINGER_TEST_TOOLS");
     let directory = directory
