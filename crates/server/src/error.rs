@@ -2,7 +2,7 @@
 //!
 //! | what | code | status |
 //! |---|---|---|
-//! | no such path | `NAME_UNKNOWN` | 404 |
+//! | no such path | `UNSUPPORTED` | 404 |
 //! | method that the path does not have, or deleting while it is off | `UNSUPPORTED` | 405 |
 //! | path and query too long | `NAME_INVALID` | 414 |
 //! | malformed name, tag, digest, query | `…_INVALID` | 400 |
@@ -61,6 +61,7 @@ use crate::upload_token::TokenError;
 pub fn codes() -> CodeTable {
     CodeTable::standard()
         .with(&[
+            &code::NO_ROUTE,
             &STORAGE_FULL,
             &QUERY_INVALID,
             &MANIFEST_TOO_LARGE,

@@ -7,3 +7,8 @@ mod bombs;
 mod confusion;
 mod damage;
 mod logs;
+mod modes;
+mod names;
+mod referrers;
+mod slow;
+mod streams;
