@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use wharfinger_testkit::frames::{END_HEADERS, END_STREAM, Frames, HEADERS, head};
+use wharfinger_testkit::frames::Frames;
 use wharfinger_testkit::{Connection, Image, Request, Response, Stopwatch, sha256, tell};
 
 use super::{CHEAP, Guarded, signed};
@@ -171,16 +171,14 @@ fn http2_leads_nowhere_else() {
         ],
     )
     .unwrap();
-    let mut frames = Frames::open(server.address(), &[]);
-    let mut stream = 1;
     for (route, methods) in ROUTES {
         let path = route.replace("NAME", "a").replace("DIGEST", &sha256(b"x"));
         for path in [path.clone(), format!("/.{path}"), format!("{path}/")] {
             for method in methods {
-                let head = head(method, &path);
-                frames.send(HEADERS, END_HEADERS | END_STREAM, stream, &head).unwrap();
-                assert_eq!(frames.status(stream), 401, "{method} {path}");
-                stream += 2;
+                // Heads on one connection shorten each other, which nobody here can read.
+                let mut frames = Frames::open(server.address(), &[]);
+                frames.ask(1, method, &path, false);
+                assert_eq!(frames.status(1), 401, "{method} {path}");
             }
         }
     }

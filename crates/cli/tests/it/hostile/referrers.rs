@@ -20,7 +20,7 @@ fn how_many() -> usize {
 }
 
 /// Puts a manifest into the tree, as another node would have pushed it.
-fn plant(root: &Path, repository: &str, manifest: &Blob) {
+pub(super) fn plant(root: &Path, repository: &str, manifest: &Blob) {
     let hex = manifest.digest.strip_prefix("sha256:").unwrap();
     let data = root.join(format!("blobs/sha256/{}/{hex}", &hex[..2]));
     fs::create_dir_all(&data).unwrap();
