@@ -5,8 +5,8 @@ mod forwarded;
 use std::fmt;
 use std::str::FromStr;
 
-use http::uri::{Authority, Scheme, Uri};
 use http::HeaderValue;
+use http::uri::{Authority, Scheme, Uri};
 use wharfinger_oci::{Query, Route};
 
 use crate::request::RequestInfo;

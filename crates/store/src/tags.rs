@@ -74,11 +74,7 @@ impl Tags {
     }
 
     /// Returns the tags that point at one of `digests`; `at_once` tags are looked at at a time.
-    pub(crate) async fn pointing_at(
-        &self,
-        digests: &[Digest],
-        at_once: usize,
-    ) -> Result<Vec<Tag>> {
+    pub(crate) async fn pointing_at(&self, digests: &[Digest], at_once: usize) -> Result<Vec<Tag>> {
         let mut found = Vec::new();
         let mut after: Option<String> = None;
         loop {

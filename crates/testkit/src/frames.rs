@@ -84,13 +84,7 @@ impl Frames {
     ///
     /// # Errors
     /// When the other side does not listen, or nothing comes.
-    pub fn send(
-        &mut self,
-        kind: u8,
-        flags: u8,
-        stream: u32,
-        payload: &[u8],
-    ) -> io::Result<()> {
+    pub fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> io::Result<()> {
         self.0.write_all(&frame(kind, flags, stream, payload))
     }
 

@@ -105,7 +105,11 @@ fn the_files_of_the_official_images_are_valid_and_serve() {
         let scratch = Scratch::new("stock").unwrap();
         let debug = free_port();
         let more = [("HTTP_DEBUG_ADDR", format!("127.0.0.1:{debug}"))];
-        let more = if name == "image-3.yml" { &more[..] } else { &[] };
+        let more = if name == "image-3.yml" {
+            &more[..]
+        } else {
+            &[]
+        };
         let server = serve(name, &scratch, more);
         let mut registry = server.registry();
         let image = Image::build(1, &[2048, 70_000]);

@@ -198,7 +198,9 @@ fn what_stands_before_routes_is_refused_when_it_could_mean_something_else() {
 fn forwarded_comes_before_the_headers_of_older_proxies() {
     let request = || {
         let request = Request::builder().uri("/x").header(HOST, "inner");
-        request.header(FORWARDED_HOST, "old").header(FORWARDED_PROTO, "https")
+        request
+            .header(FORWARDED_HOST, "old")
+            .header(FORWARDED_PROTO, "https")
     };
     assert_eq!(location(request()), "https://old/v2/");
     for (forwarded, expected) in [

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use wharfinger_driver::Memory;
 use wharfinger_testkit::frames::{
-    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE, PING,
-    RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, head, header,
+    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE,
+    PING, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, head, header,
 };
 use wharfinger_testkit::{Blob, eventually};
 
@@ -208,12 +208,8 @@ fn heads_have_a_limit() {
     let (first, rest) = large.split_at(16_000);
     frames.send(HEADERS, END_STREAM, 1, first).unwrap();
     let (second, third) = rest.split_at(16_000);
-    frames
-        .send(CONTINUATION, 0, 1, second)
-        .unwrap();
-    frames
-        .send(CONTINUATION, END_HEADERS, 1, third)
-        .unwrap();
+    frames.send(CONTINUATION, 0, 1, second).unwrap();
+    frames.send(CONTINUATION, END_HEADERS, 1, third).unwrap();
     assert_eq!(frames.status(1), 431);
 }
 

@@ -14,7 +14,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::layout;
 use crate::links::parse_link;
 use crate::walk::{
-    Listing, Missing, Repositories, RepositoryDirectory, digest_of, has_directory, names_in, storage,
+    Listing, Missing, Repositories, RepositoryDirectory, digest_of, has_directory, names_in,
+    storage,
 };
 
 use super::marks::DigestSet;

@@ -13,8 +13,8 @@ use crate::error::Result;
 use crate::layout;
 use crate::links::parse_link;
 use crate::walk::{
-    Digests, Listing, Missing, Repositories, RepositoryDirectory, digest_of, has_directory, names_in,
-    storage,
+    Digests, Listing, Missing, Repositories, RepositoryDirectory, digest_of, has_directory,
+    names_in, storage,
 };
 
 use super::mark::{Untagged, link_in};

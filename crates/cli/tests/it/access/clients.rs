@@ -102,7 +102,8 @@ fn clients_log_in_push_and_pull_over_tls_and_are_refused_with_a_reason() {
     let expired = start(&authority.expired_server_at(&address).unwrap());
     let stranger = Authority::new("stranger").unwrap();
     let strange = start(&stranger.server_at(&address).unwrap());
-    let [host, expired, strange] = [&good, &expired, &strange].map(|it| format!("{address}:{}", it.port));
+    let [host, expired, strange] =
+        [&good, &expired, &strange].map(|it| format!("{address}:{}", it.port));
     let clients = [
         Skopeo::find(&scratch, &trusted).map(|it| Box::new(it) as Box<dyn Client>),
         Podman::find(&scratch, &trusted).map(|it| Box::new(it) as Box<dyn Client>),

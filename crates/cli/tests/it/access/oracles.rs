@@ -16,11 +16,17 @@ const ROUTES: [(&str, &[&str]); 12] = [
     ("/v2/NAME/_oci/ext/discover", &["GET"]),
     ("/v2/NAME/tags/list", &["GET", "HEAD"]),
     ("/v2/NAME/manifests/TAG", &["GET", "HEAD", "PUT", "DELETE"]),
-    ("/v2/NAME/manifests/DIGEST", &["GET", "HEAD", "PUT", "DELETE"]),
+    (
+        "/v2/NAME/manifests/DIGEST",
+        &["GET", "HEAD", "PUT", "DELETE"],
+    ),
     ("/v2/NAME/blobs/DIGEST", &["GET", "HEAD", "DELETE"]),
     ("/v2/NAME/blobs/uploads/", &["POST"]),
     ("/v2/NAME/blobs/uploads/?mount=DIGEST&from=NAME", &["POST"]),
-    ("/v2/NAME/blobs/uploads/ID", &["GET", "HEAD", "PATCH", "PUT", "DELETE"]),
+    (
+        "/v2/NAME/blobs/uploads/ID",
+        &["GET", "HEAD", "PATCH", "PUT", "DELETE"],
+    ),
     ("/v2/NAME/referrers/DIGEST", &["GET", "HEAD"]),
 ];
 
@@ -46,7 +52,11 @@ impl Filled {
             .header("Content-Type", image.manifest.media_type.as_str());
         let put = signed(put, "alice", "a").body(&*image.manifest.bytes);
         client.send(&put).unwrap().expect(201).unwrap();
-        let start = signed(Request::new("POST", "/v2/priv/b/blobs/uploads/"), "alice", "a");
+        let start = signed(
+            Request::new("POST", "/v2/priv/b/blobs/uploads/"),
+            "alice",
+            "a",
+        );
         let started = client.send(&start).unwrap().expect(202).unwrap();
         let upload = started.header("docker-upload-uuid").unwrap().to_owned();
         Self {
@@ -85,7 +95,11 @@ fn shown(answer: &Response, asked: &str) -> String {
             writeln!(text, "{name}: {value}").unwrap();
         }
     }
-    let name = if asked.contains("priv/x") { "priv/x" } else { "priv/b" };
+    let name = if asked.contains("priv/x") {
+        "priv/x"
+    } else {
+        "priv/b"
+    };
     let id = answer.header("x-request-id").unwrap_or("none");
     text + &answer.text().replace(name, "NAME").replace(id, "REQUEST")
 }
@@ -150,7 +164,8 @@ fn no_other_way_to_write_a_path_or_to_ask_for_it_leads_in() {
         }
         let address = client.address();
         let mut old = Connection::open(address, Duration::from_secs(20)).unwrap();
-        old.send(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).unwrap();
+        old.send(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes())
+            .unwrap();
         assert_eq!(old.read_response(false).unwrap().status(), 401, "{path}");
     }
 }
@@ -196,7 +211,10 @@ fn distance(a: &[Duration], b: &[Duration]) -> f64 {
         let count = sample.partition_point(|it| *it <= at);
         f64::from(u32::try_from(count).unwrap()) / f64::from(SAMPLES)
     };
-    let gaps = a.iter().chain(b).map(|at| (below(a, *at) - below(b, *at)).abs());
+    let gaps = a
+        .iter()
+        .chain(b)
+        .map(|at| (below(a, *at) - below(b, *at)).abs());
     gaps.fold(0.0, f64::max)
 }
 
@@ -225,7 +243,9 @@ fn how_long_a_refusal_takes_tells_nobody_who_exists() {
         let [user, nobody, empty] = &samples;
         let medians = samples.each_ref().map(|it| it[it.len() / 2]);
         let gaps = [distance(user, nobody), distance(user, empty)];
-        told = format!("login: medians of user, nobody and no name {medians:?}; distances {gaps:.3?} of {most:.3}");
+        told = format!(
+            "login: medians of user, nobody and no name {medians:?}; distances {gaps:.3?} of {most:.3}"
+        );
         let ratio = |other: Duration| other.as_secs_f64() / medians[0].as_secs_f64();
         let close = |other: Duration| (0.95..1.05).contains(&ratio(other));
         if close(medians[1]) && close(medians[2]) && gaps.iter().all(|gap| *gap < most) {

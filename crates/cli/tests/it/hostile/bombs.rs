@@ -136,7 +136,10 @@ fn content_codings_are_opaque_and_nothing_is_unpacked() {
         let answer = subject.send(&request.body(&*blob.bytes));
         assert_eq!(answer.status(), status, "{method}: {}", answer.text());
         if method == "PATCH" {
-            assert_eq!(answer.header("range"), Some(&*format!("0-{}", blob.bytes.len() - 1)));
+            assert_eq!(
+                answer.header("range"),
+                Some(&*format!("0-{}", blob.bytes.len() - 1))
+            );
         }
     }
     // A manifest is read, and these bytes are none.
@@ -187,7 +190,11 @@ fn numbers_of_pages_are_bounded() {
     let before = subject.resident_kib();
     let referrers = format!("referrers/{}", sha256(b"x"));
     // A number above the cap of the catalog is refused, as in Distribution; elsewhere the cap counts.
-    for (list, most) in [("tags/list", 200), (&*referrers, 200), ("../../_catalog", 400)] {
+    for (list, most) in [
+        ("tags/list", 200),
+        (&*referrers, 200),
+        ("../../_catalog", 400),
+    ] {
         for n in [
             "-1",
             "abc",
@@ -253,7 +260,11 @@ fn a_chain_of_ten_thousand_indexes_costs_a_push_of_one_and_is_collected_step_by_
     ));
     // Each was gone through once, and stays.
     assert_eq!(told.matches("marking manifest").count(), DEPTH);
-    assert!(told.contains("freed 0 bytes: 0 blobs, 0 untagged manifests"), "{}", &told[told.len() - 300..]);
+    assert!(
+        told.contains("freed 0 bytes: 0 blobs, 0 untagged manifests"),
+        "{}",
+        &told[told.len() - 300..]
+    );
     // The tag is gone, and with it everything that it led to.
     server.restart().unwrap();
     let delete = Request::new("DELETE", "/v2/chain/manifests/top");

@@ -202,17 +202,35 @@ fn no_second_request_is_found_in_the_first() {
             "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
         ),
         ("two lengths", "Content-Length: 0\r\nContent-Length: 5\r\n"),
-        ("one length twice", "Content-Length: 5\r\nContent-Length: 5\r\n"),
+        (
+            "one length twice",
+            "Content-Length: 5\r\nContent-Length: 5\r\n",
+        ),
         ("two lengths in one", "Content-Length: 5, 5\r\n"),
         ("a signed length", "Content-Length: +5\r\n"),
         ("a length of nothing", "Content-Length: \r\n"),
         ("a length in another base", "Content-Length: 0x5\r\n"),
         ("a space before the colon", "Content-Length : 5\r\n"),
-        ("a line that ends early", "X: a\nTransfer-Encoding: chunked\r\n"),
-        ("a carriage return alone", "X: a\rTransfer-Encoding: chunked\r\n"),
-        ("chunks that come before another coding", "Transfer-Encoding: chunked, gzip\r\n"),
-        ("a coding with a tabulator", "Transfer-Encoding:\tchunked\r\n"),
-        ("chunks in HTTP/1.0", "Transfer-Encoding: chunked\r\nConnection: keep-alive\r\n"),
+        (
+            "a line that ends early",
+            "X: a\nTransfer-Encoding: chunked\r\n",
+        ),
+        (
+            "a carriage return alone",
+            "X: a\rTransfer-Encoding: chunked\r\n",
+        ),
+        (
+            "chunks that come before another coding",
+            "Transfer-Encoding: chunked, gzip\r\n",
+        ),
+        (
+            "a coding with a tabulator",
+            "Transfer-Encoding:\tchunked\r\n",
+        ),
+        (
+            "chunks in HTTP/1.0",
+            "Transfer-Encoding: chunked\r\nConnection: keep-alive\r\n",
+        ),
         ("an unknown coding", "Transfer-Encoding: xchunked\r\n"),
         (
             "a coding twice",
@@ -253,8 +271,14 @@ fn chunks_that_could_be_read_in_two_ways_end_the_connection() {
         ("an extension with a line of its own", "0;a\nb\r\n\r\n"),
         ("a length with a sign", "+5\r\nhello\r\n0\r\n\r\n"),
         ("a length in hexadecimal words", "0x5\r\nhello\r\n0\r\n\r\n"),
-        ("a length that overflows", "fffffffffffffffff\r\nhello\r\n0\r\n\r\n"),
-        ("a chunk that is longer than its length", "3\r\nhello\r\n0\r\n\r\n"),
+        (
+            "a length that overflows",
+            "fffffffffffffffff\r\nhello\r\n0\r\n\r\n",
+        ),
+        (
+            "a chunk that is longer than its length",
+            "3\r\nhello\r\n0\r\n\r\n",
+        ),
         ("lines without carriage returns", "5\nhello\n0\n\n"),
         ("no end of a chunk", "5\r\nhello0\r\n\r\n"),
     ] {
@@ -269,7 +293,10 @@ fn chunks_that_could_be_read_in_two_ways_end_the_connection() {
         }
         // The first is refused by its method, whatever its body is; what follows is not believed.
         assert!(answers.len() <= 1, "{what}: {answers:?}");
-        assert!(answers.iter().all(|(_, found)| !found), "{what}: {answers:?}");
+        assert!(
+            answers.iter().all(|(_, found)| !found),
+            "{what}: {answers:?}"
+        );
     }
 }
 

@@ -88,10 +88,18 @@ fn a_damaged_link_gives_out_nothing_wrong_and_a_push_heals_it() {
     let repository = subject.root().join("repositories/hostile/links");
     let hex = |digest: &str| digest.strip_prefix("sha256:").unwrap().to_owned();
     let layer = format!("_layers/sha256/{}/link", hex(&image.config.digest));
-    let revision = format!("_manifests/revisions/sha256/{}/link", hex(&image.manifest.digest));
+    let revision = format!(
+        "_manifests/revisions/sha256/{}/link",
+        hex(&image.manifest.digest)
+    );
     let by_digest = format!("manifests/{}", image.manifest.digest);
     for (link, below, right, wrong) in [
-        (layer, format!("blobs/{}", image.config.digest), &image.config, &other.config.digest),
+        (
+            layer,
+            format!("blobs/{}", image.config.digest),
+            &image.config,
+            &other.config.digest,
+        ),
         (revision, by_digest, &image.manifest, &other.manifest.digest),
     ] {
         for damage in torn(&right.digest, wrong) {

@@ -62,9 +62,7 @@ fn nothing_that_a_client_sends_makes_a_line_of_the_log() {
         let answer = subject.send(&request);
         assert!(answer.status() >= 400);
     }
-    assert!(wait_until(PATIENCE, || subject
-        .log()
-        .contains("/%1b%5b")));
+    assert!(wait_until(PATIENCE, || subject.log().contains("/%1b%5b")));
     for line in subject.log().lines() {
         let parsed: serde_json::Value = serde_json::from_str(line).unwrap();
         assert!(parsed.is_object(), "{line}");
@@ -111,11 +109,16 @@ fn as_many_lines_as_requests_are_in_the_access_log_and_none_is_forged() {
         subject.send(&Request::new("GET", "/v2/last/tags/list"));
         assert!(wait_until(PATIENCE, || subject.log().contains("/v2/last/")));
         let log = subject.log();
-        let lines = log.lines().filter(|line| line.contains("\"GET ") || line.contains("answered"));
+        let lines = log
+            .lines()
+            .filter(|line| line.contains("\"GET ") || line.contains("answered"));
         let asked = lines.filter(|line| !line.contains("/v2/ ") && !line.contains("\"/v2/\""));
         assert_eq!(asked.count(), 12 + 1, "{log}");
         assert!(!log.lines().any(|line| line.starts_with("ERROR")), "{log}");
-        assert!(!log.contains(['\u{1b}', '\u{85}', '\u{2028}', '\r']), "{log}");
+        assert!(
+            !log.contains(['\u{1b}', '\u{85}', '\u{2028}', '\r']),
+            "{log}"
+        );
     }
 }
 
@@ -126,7 +129,9 @@ fn no_secret_of_the_configuration_is_in_the_log_or_in_what_check_prints() {
     let users = scratch.join("htpasswd");
     let hash = bcrypt::hash("canary", 4).unwrap();
     std::fs::write(&users, format!("alice:{hash}\n")).unwrap();
-    let text = config.text().replace("a secret that both registries know", "canary-secret");
+    let text = config
+        .text()
+        .replace("a secret that both registries know", "canary-secret");
     let text = text.replace("level: info", "level: debug");
     let file = scratch.join("config.yml");
     let more = format!(

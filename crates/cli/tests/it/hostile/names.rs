@@ -22,7 +22,10 @@ const ODD: [&str; 10] = [
 
 #[test]
 fn names_with_the_words_of_routes_are_repositories_of_their_own() {
-    let images: Vec<_> = (300..).take(ODD.len()).map(|seed| Image::build(seed, &[100])).collect();
+    let images: Vec<_> = (300..)
+        .take(ODD.len())
+        .map(|seed| Image::build(seed, &[100]))
+        .collect();
     let subjects = ODD.map(|name| Subject::with(name, &[("REGISTRY_LOG_FIELDS_TEST", "odd")]));
     let mut subjects: Vec<_> = subjects.into();
     for (subject, image) in subjects.iter_mut().zip(&images) {

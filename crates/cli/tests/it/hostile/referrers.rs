@@ -48,21 +48,35 @@ fn a_subject_with_very_many_referrers_is_listed_in_pages() {
     // The first look goes through all of them.
     let watch = Stopwatch::start();
     let first = subject.target(&format!("referrers/{}", target.digest));
-    subject.send(&Request::new("GET", first.as_str())).expect(200).unwrap();
+    subject
+        .send(&Request::new("GET", first.as_str()))
+        .expect(200)
+        .unwrap();
     let looked = watch.elapsed();
     let before = subject.resident_kib();
     let (mut found, mut pages, mut slowest) = (Vec::new(), 0, std::time::Duration::ZERO);
     let mut next = Some(first);
     while let Some(target) = next {
         let watch = Stopwatch::start();
-        let page = subject.send(&Request::new("GET", target)).expect(200).unwrap();
+        let page = subject
+            .send(&Request::new("GET", target))
+            .expect(200)
+            .unwrap();
         slowest = slowest.max(watch.elapsed());
         pages += 1;
-        assert!(page.body.len() <= MOST_PAGE_BYTES, "{} bytes", page.body.len());
+        assert!(
+            page.body.len() <= MOST_PAGE_BYTES,
+            "{} bytes",
+            page.body.len()
+        );
         assert_eq!(page.header("content-type"), Some(media_types::INDEX));
         let list: serde_json::Value = serde_json::from_slice(&page.body).unwrap();
         let listed = list["manifests"].as_array().unwrap();
-        found.extend(listed.iter().map(|it| it["digest"].as_str().unwrap().to_owned()));
+        found.extend(
+            listed
+                .iter()
+                .map(|it| it["digest"].as_str().unwrap().to_owned()),
+        );
         next = page.header("link").map(|link| {
             let (target, rel) = link.split_once('>').unwrap();
             assert_eq!(rel, "; rel=\"next\"");

@@ -110,6 +110,9 @@ fn heads_and_bodies_that_come_by_drops_are_cut_and_others_are_served_meanwhile()
         "slow: heads cut after {heads_took:?}, bodies after {bodies_took:?} more; pulls {calm:?} before, \
          {busy:?} meanwhile; {more} KiB more"
     ));
-    assert!(busy < calm.max(Duration::from_millis(10)) * 3, "{busy:?} after {calm:?}");
+    assert!(
+        busy < calm.max(Duration::from_millis(10)) * 3,
+        "{busy:?} after {calm:?}"
+    );
     assert!(more < 64 << 10, "{more} KiB more");
 }
