@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use http::header::{ALLOW, CONNECTION, X_CONTENT_TYPE_OPTIONS};
+use http::header::{ALLOW, CONNECTION, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
 use hyper::body::Incoming;
 use tracing::field::Empty;
@@ -20,7 +20,7 @@ use wharfinger_oci::{Query, RouteError, code};
 use crate::access_log::{self, LoggedBody};
 use crate::app::{App, Call};
 use crate::body::RequestBody;
-use crate::error::{Failure, TARGET_TOO_LONG};
+use crate::error::{CODING_UNSUPPORTED, Failure, TARGET_TOO_LONG};
 use crate::handlers;
 use crate::listener::UnderWay;
 use crate::metrics::{Handler, Shed};
@@ -164,6 +164,11 @@ fn asked_for(call: &Call) -> Result<Action, Failure> {
     let request = &call.request;
     if request.target_length() > MAX_TARGET_BYTES {
         return Err(Failure::new(&TARGET_TOO_LONG));
+    }
+    // hyper takes the chunks apart, and leaves what else was done to them.
+    let coding = request.headers().get(TRANSFER_ENCODING);
+    if coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        return Err(Failure::new(&CODING_UNSUPPORTED));
     }
     match path_of(call) {
         Some(path) => route(request.method(), path, request.query()),

@@ -4,14 +4,17 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use wharfinger_testkit::{Blob, Image, Request, Scratch, Server, eventually, free_port, run};
+use wharfinger_testkit::{
+    Blob, Image, Process, Request, Scratch, Server, eventually, free_port, outer_address, run,
+};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_wharfinger");
 
@@ -128,4 +131,30 @@ fn the_files_of_the_official_images_are_valid_and_serve() {
         let log = fs::read_to_string(server.log()).unwrap();
         assert_eq!(log.matches("no `auth` is given").count(), 1, "{log}");
     }
+}
+
+#[test]
+fn without_a_file_only_this_machine_is_served_and_nobody_has_a_password() {
+    let scratch = Scratch::new("bare").unwrap();
+    let log = scratch.join("log");
+    let mut command = Command::new(BINARY);
+    command.arg("serve").current_dir(scratch.path());
+    let mut process = Process::spawn(&mut command, &log).unwrap();
+    // Somebody else may have the port, and then that is what is said of it.
+    eventually!(fs::read_to_string(&log).unwrap().contains("127.0.0.1:5000"));
+    if process.is_running()
+        && let Some(address) = outer_address()
+    {
+        TcpStream::connect((address, 5000)).unwrap_err();
+    }
+    process.kill().unwrap();
+    let log = fs::read_to_string(&log).unwrap();
+    assert!(!log.to_lowercase().contains("password"), "{log}");
+    let home = scratch.join("wharfinger-data");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&home), mode(&home.join("secret"))), (0o700, 0o600));
+    let names = fs::read_dir(&home)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    assert!(!names.into_iter().any(|name| name == "htpasswd"));
 }

@@ -1,9 +1,7 @@
 //! Bytes, names and requests that could be read in two ways.
 
-use std::time::Duration;
-
 use serde_json::json;
-use wharfinger_testkit::{Blob, Connection, Image, Request, media_types, sha256};
+use wharfinger_testkit::{Blob, Image, Request, media_types, sha256};
 
 use crate::spec::{Subject, assert_error, index};
 
@@ -189,114 +187,6 @@ fn weak_algorithms_are_refused_wherever_a_digest_stands() {
                 "MANIFEST_INVALID",
             );
         }
-    }
-}
-
-#[test]
-fn no_second_request_is_found_in_the_first() {
-    let subject = Subject::new("hostile/smuggling");
-    let hidden = "GET /v2/hidden/tags/list HTTP/1.1\r\nHost: x\r\n\r\n";
-    for (what, headers) in [
-        (
-            "both lengths",
-            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
-        ),
-        ("two lengths", "Content-Length: 0\r\nContent-Length: 5\r\n"),
-        (
-            "one length twice",
-            "Content-Length: 5\r\nContent-Length: 5\r\n",
-        ),
-        ("two lengths in one", "Content-Length: 5, 5\r\n"),
-        ("a signed length", "Content-Length: +5\r\n"),
-        ("a length of nothing", "Content-Length: \r\n"),
-        ("a length in another base", "Content-Length: 0x5\r\n"),
-        ("a space before the colon", "Content-Length : 5\r\n"),
-        (
-            "a line that ends early",
-            "X: a\nTransfer-Encoding: chunked\r\n",
-        ),
-        (
-            "a carriage return alone",
-            "X: a\rTransfer-Encoding: chunked\r\n",
-        ),
-        (
-            "chunks that come before another coding",
-            "Transfer-Encoding: chunked, gzip\r\n",
-        ),
-        (
-            "a coding with a tabulator",
-            "Transfer-Encoding:\tchunked\r\n",
-        ),
-        (
-            "chunks in HTTP/1.0",
-            "Transfer-Encoding: chunked\r\nConnection: keep-alive\r\n",
-        ),
-        ("an unknown coding", "Transfer-Encoding: xchunked\r\n"),
-        (
-            "a coding twice",
-            "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
-        ),
-        (
-            "a folded header",
-            "X: a\r\n b\r\nTransfer-Encoding:\r\n chunked\r\n",
-        ),
-    ] {
-        let mut connection =
-            Connection::open(subject.client.address(), Duration::from_secs(20)).unwrap();
-        let version = if what.ends_with("1.0") { "1.0" } else { "1.1" };
-        let head = format!("POST /v2/ HTTP/{version}\r\nHost: x\r\n{headers}\r\n");
-        connection
-            .send(format!("{head}0\r\n\r\n{hidden}").as_bytes())
-            .unwrap();
-        connection.finish_sending().unwrap();
-        let mut answers = Vec::new();
-        while let Ok(answer) = connection.read_response(false) {
-            answers.push(answer.status());
-        }
-        // One reading: refused, or the body ends where its only length says and the rest is the
-        // next request; never the request that stands within a body.
-        assert!(answers.len() <= 2, "{what}: {answers:?}");
-        if answers.first() == Some(&400) {
-            assert_eq!(answers.len(), 1, "{what}: {answers:?}");
-        }
-    }
-}
-
-/// The chunks of one body, and what a careless parser would find after them.
-#[test]
-fn chunks_that_could_be_read_in_two_ways_end_the_connection() {
-    let subject = Subject::new("hostile/chunks");
-    let hidden = "GET /v2/hidden/tags/list HTTP/1.1\r\nHost: x\r\n\r\n";
-    for (what, body) in [
-        ("an extension with a line of its own", "0;a\nb\r\n\r\n"),
-        ("a length with a sign", "+5\r\nhello\r\n0\r\n\r\n"),
-        ("a length in hexadecimal words", "0x5\r\nhello\r\n0\r\n\r\n"),
-        (
-            "a length that overflows",
-            "fffffffffffffffff\r\nhello\r\n0\r\n\r\n",
-        ),
-        (
-            "a chunk that is longer than its length",
-            "3\r\nhello\r\n0\r\n\r\n",
-        ),
-        ("lines without carriage returns", "5\nhello\n0\n\n"),
-        ("no end of a chunk", "5\r\nhello0\r\n\r\n"),
-    ] {
-        let mut connection =
-            Connection::open(subject.client.address(), Duration::from_secs(20)).unwrap();
-        let head = "POST /v2/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
-        let sent = connection.send(format!("{head}{body}{hidden}").as_bytes());
-        sent.and_then(|()| connection.finish_sending()).unwrap();
-        let mut answers = Vec::new();
-        while let Ok(answer) = connection.read_response(false) {
-            answers.push((answer.status(), answer.text().contains("hidden")));
-        }
-        // The first is refused by its method, whatever its body is; what follows is not believed.
-        assert!(answers.len() <= 1, "{what}: {answers:?}");
-        assert!(
-            answers.iter().all(|(_, found)| !found),
-            "{what}: {answers:?}"
-        );
     }
 }
 
