@@ -108,7 +108,7 @@ impl Frames {
     ///
     /// # Errors
     /// When the other side does not listen, or nothing comes.
-    pub fn next(&mut self) -> io::Result<Frame> {
+    pub fn read(&mut self) -> io::Result<Frame> {
         let mut head = [0; 9];
         self.0.read_exact(&mut head)?;
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
@@ -128,7 +128,7 @@ impl Frames {
     /// When the other side does not listen, or nothing comes.
     pub fn find(&mut self, wanted: impl Fn(&Frame) -> bool) -> io::Result<Frame> {
         loop {
-            let frame = self.next()?;
+            let frame = self.read()?;
             if wanted(&frame) {
                 return Ok(frame);
             }
@@ -158,7 +158,7 @@ impl Frames {
     pub fn ended(&mut self) -> Option<u32> {
         let mut reason = None;
         loop {
-            match self.next() {
+            match self.read() {
                 Ok(frame) if frame.kind == GOAWAY => {
                     let bytes = frame.payload[4..8].try_into().unwrap();
                     reason = Some(u32::from_be_bytes(bytes));
