@@ -50,6 +50,9 @@ impl<'a> Forwarded<'a> {
         let mut found = Self::default();
         loop {
             let (name, rest) = text.trim_start().split_once('=')?;
+            if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+                return None;
+            }
             let (value, rest) = value(rest)?;
             let mut passed_over = None;
             let place = match name.to_ascii_lowercase().as_str() {
