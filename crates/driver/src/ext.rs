@@ -19,13 +19,22 @@ pub trait DriverExt {
     fn find(&self, path: &DriverPath) -> impl Future<Output = Result<Option<Metadata>>> + Send;
 
     /// Writes one value, replacing what is there.
-    fn put_one(&self, path: &DriverPath, bytes: Bytes, durability: Durability) -> impl Future<Output = Result<()>> + Send;
+    fn put_one(
+        &self,
+        path: &DriverPath,
+        bytes: Bytes,
+        durability: Durability,
+    ) -> impl Future<Output = Result<()>> + Send;
 
     /// Returns a whole directory, which the caller knows to be small; empty when it is missing.
     fn list_all(&self, directory: &DriverPath) -> impl Future<Output = Result<Vec<Entry>>> + Send;
 
     /// Deletes what lies at `path`, if anything; tells whether there was.
-    fn delete_if_there(&self, path: &DriverPath, durability: Durability) -> impl Future<Output = Result<bool>> + Send;
+    fn delete_if_there(
+        &self,
+        path: &DriverPath,
+        durability: Durability,
+    ) -> impl Future<Output = Result<bool>> + Send;
 }
 
 impl<D: Driver + ?Sized> DriverExt for D {

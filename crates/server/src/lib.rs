@@ -78,7 +78,8 @@ pub use crate::config::{
 };
 pub use crate::debug::{Debug, is_local};
 pub use crate::error::{
-    BODY_TIMEOUT, MANIFEST_TOO_LARGE, QUERY_INVALID, STORAGE_FULL, TARGET_TOO_LONG, codes,
+    BODY_TIMEOUT, CODING_UNSUPPORTED, MANIFEST_TOO_LARGE, QUERY_INVALID, STORAGE_FULL,
+    TARGET_TOO_LONG, codes,
 };
 pub use crate::event::{Event, EventAction, EventCounters, EventSink, Target};
 pub use crate::health::{Check, CheckKind, Disk, Health, Readiness, Space, Web, WebError};

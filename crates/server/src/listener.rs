@@ -204,7 +204,12 @@ impl Connections {
         let served = requests.clone();
         // In a box: a connection that waits for its next request holds no room for it.
         let service = service_fn(move |request| {
-            Box::pin(serve(Arc::clone(app), Arc::clone(&via), request, served.begin()))
+            Box::pin(serve(
+                Arc::clone(app),
+                Arc::clone(&via),
+                request,
+                served.begin(),
+            ))
         });
         let connection = self
             .protocols
@@ -222,14 +227,14 @@ impl Connections {
         let io = Watched::new(stream, Heads::Amid, &app.limits, requests.clone());
         let patience = app.limits.write_idle_timeout;
         let streams = Streams::new(app.runtime.tasks.clone(), requests.clone(), patience);
-        let (owned, begun) = (Arc::clone(app), streams.clone());
+        let (owned, begun, all) = (Arc::clone(app), streams.clone(), requests.clone());
         let service = service_fn(move |request| {
-            serve(
-                Arc::clone(&owned),
-                Arc::clone(&via),
-                request,
-                begun.begin(),
-            )
+            if !via.within_quota {
+                // Each of its requests is told so, and there shall be no further ones.
+                all.tell_unasked();
+            }
+            let (owned, via) = (Arc::clone(&owned), Arc::clone(&via));
+            serve(owned, via, request, begun.begin())
         });
         let http2 = self.protocols.http2(streams);
         let connection = http2.serve_connection(TokioIo::new(io), service);

@@ -65,7 +65,10 @@ impl Reply {
 
     /// Names the content by its digest.
     pub(crate) fn digest(self, digest: &Digest) -> Self {
-        self.header(CONTENT_DIGEST, visible(Bytes::copy_from_slice(digest.text().as_bytes())))
+        self.header(
+            CONTENT_DIGEST,
+            visible(Bytes::copy_from_slice(digest.text().as_bytes())),
+        )
     }
 
     /// Names the content by its digest, also for caches.

@@ -25,9 +25,9 @@ use crate::error::{Error, ErrorKind, Result, or_unknown};
 use crate::layout;
 
 pub use self::open::BlobBytes;
+use self::open::{MOST_WHOLE_BYTES, whole};
 pub(crate) use self::recent::{Known, Recent};
 pub(crate) use self::verify::hash_on;
-use self::open::{MOST_WHOLE_BYTES, whole};
 use self::verify::{VerificationQueue, hash_of, verifying};
 
 /// When bytes at rest are hashed again.

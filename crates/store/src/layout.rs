@@ -18,6 +18,14 @@
 //!   _wharfinger/probe-ID                        for a moment, whether anything can be written
 //!   _wharfinger/writers                         locked: shared by who writes, alone by who collects garbage
 //!   _wharfinger/sources/ALG/HH/HEX              some repositories that have linked a blob
+//!   _wharfinger/secret                          the key of our checkpoints, where no other is given
+//!   _wharfinger/tenants/TENANT/                 a tenant of the content service
+//!     claims/ALG/HEX/link                       its right to a blob
+//!     claims/ALG/HEX/claim                      when that was made, and its labels
+//!     claims/ALG/HEX/data                       a second name of the bytes, where files can have one
+//!     ingests/ID/…                              as an upload's; ID is the sha256 digest of its ref
+//!     ingests/ID/ref                            the ref itself, and what else its writer has told
+//!     namespaces/NAMESPACE/…                    the same once more: one client's view among several
 //! ```
 //!
 //! A link's content is a digest, `ALG:HEX`, without a newline. A link normally names the digest of
@@ -26,6 +34,8 @@
 
 use wharfinger_driver::DriverPath;
 use wharfinger_oci::{Algorithm, Digest, RepositoryName, Tag, UploadId};
+
+use crate::tenant::TenantName;
 
 const ROOT: &str = "docker/registry/v2";
 const BLOBS: &str = "docker/registry/v2/blobs";
@@ -66,6 +76,12 @@ pub fn probe(id: u64) -> DriverPath {
 #[must_use]
 pub fn writers() -> DriverPath {
     path([ROOT, "_wharfinger/writers"])
+}
+
+/// Returns where the key of our checkpoints is kept when no other is given.
+#[must_use]
+pub fn secret() -> DriverPath {
+    path([ROOT, "_wharfinger/secret"])
 }
 
 /// Makes a path of words that this module or a grammar has checked.
@@ -150,7 +166,16 @@ pub(crate) fn tag_current(name: &RepositoryName, tag: &Tag) -> DriverPath {
 pub(crate) fn tag_index_link(name: &RepositoryName, tag: &Tag, digest: &Digest) -> DriverPath {
     let (algorithm, text) = (digest.algorithm().as_str(), digest.text());
     let (name, tag, hex) = (name.as_str(), tag.as_str(), text.hex());
-    path([REPOSITORIES, name, TAGS, tag, "index", algorithm, hex, "link"])
+    path([
+        REPOSITORIES,
+        name,
+        TAGS,
+        tag,
+        "index",
+        algorithm,
+        hex,
+        "link",
+    ])
 }
 
 /// `_wharfinger/referrers/ALG/HEX`
@@ -185,6 +210,64 @@ pub(crate) fn seen(name: &RepositoryName, algorithm: Algorithm) -> DriverPath {
 /// `_uploads`
 pub(crate) fn uploads(name: &RepositoryName) -> DriverPath {
     path([REPOSITORIES, name.as_str(), "_uploads"])
+}
+
+/// `_wharfinger/tenants/TENANT`
+pub(crate) fn tenant(name: &TenantName) -> DriverPath {
+    path([ROOT, "_wharfinger/tenants", name.as_str()])
+}
+
+/// `namespaces`, below a tenant.
+pub(crate) fn namespaces(tenant: &DriverPath) -> DriverPath {
+    path([tenant.as_str(), "namespaces"])
+}
+
+/// `namespaces/NAMESPACE`
+pub(crate) fn namespace(tenant: &DriverPath, name: &TenantName) -> DriverPath {
+    path([tenant.as_str(), "namespaces", name.as_str()])
+}
+
+/// `ingests`
+pub(crate) fn tenant_ingests(tenant: &DriverPath) -> DriverPath {
+    path([tenant.as_str(), "ingests"])
+}
+
+/// `claims/ALG`
+pub(crate) fn claims(tenant: &DriverPath, algorithm: Algorithm) -> DriverPath {
+    path([tenant.as_str(), "claims", algorithm.as_str()])
+}
+
+/// The paths of one claim, below the directory that it has for itself.
+#[derive(Debug, Clone)]
+pub(crate) struct ClaimPaths {
+    pub(crate) directory: DriverPath,
+}
+
+impl ClaimPaths {
+    /// `claims/ALG/HEX`
+    pub(crate) fn new(tenant: &DriverPath, digest: &Digest) -> Self {
+        Self {
+            directory: path([
+                claims(tenant, digest.algorithm()).as_str(),
+                digest.text().hex(),
+            ]),
+        }
+    }
+
+    /// `claims/ALG/HEX/link`
+    pub(crate) fn link(&self) -> DriverPath {
+        path([self.directory.as_str(), "link"])
+    }
+
+    /// `claims/ALG/HEX/claim`
+    pub(crate) fn claim(&self) -> DriverPath {
+        path([self.directory.as_str(), "claim"])
+    }
+
+    /// `claims/ALG/HEX/data`
+    pub(crate) fn data(&self) -> DriverPath {
+        path([self.directory.as_str(), "data"])
+    }
 }
 
 /// The paths of one ingest, below the directory that it has for itself.
@@ -223,6 +306,11 @@ impl IngestPaths {
     /// `ID/hashstates/ALG/OFFSET`
     pub(crate) fn hash_state(&self, algorithm: Algorithm, offset: u64) -> DriverPath {
         self.below(&format!("hashstates/{algorithm}/{offset}"))
+    }
+
+    /// `ID/ref`
+    pub(crate) fn reference(&self) -> DriverPath {
+        self.below("ref")
     }
 
     /// `ID/wharfinger`

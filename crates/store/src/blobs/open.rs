@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use futures_util::stream::{BoxStream, Stream};
 use futures_util::TryStreamExt as _;
+use futures_util::stream::{BoxStream, Stream};
 use wharfinger_oci::Digest;
 
 use crate::error::{Error, ErrorKind, Result};

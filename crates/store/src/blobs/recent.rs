@@ -184,7 +184,11 @@ mod tests {
         let (recent, _clock) = recent();
         for number in 0..10_000 {
             let bytes = Bytes::from(vec![0; 4096]);
-            recent.keep(&digest(number), recent.clock.monotonic(), Known::Bytes(bytes));
+            recent.keep(
+                &digest(number),
+                recent.clock.monotonic(),
+                Known::Bytes(bytes),
+            );
         }
         let total = |shard: &Mutex<Shard>| {
             let shard = shard.lock().unwrap();
@@ -200,9 +204,18 @@ mod tests {
     #[test]
     fn what_was_found_wrong_is_forgotten() {
         let (recent, _clock) = recent();
-        recent.keep(&digest(1), recent.clock.monotonic(), Known::Bytes(Bytes::from_static(b"x")));
+        recent.keep(
+            &digest(1),
+            recent.clock.monotonic(),
+            Known::Bytes(Bytes::from_static(b"x")),
+        );
         recent.forget(&digest(1));
         assert!(recent.get(&digest(1)).is_none());
-        assert!(recent.shards.iter().all(|shard| shard.lock().unwrap().bytes == 0));
+        assert!(
+            recent
+                .shards
+                .iter()
+                .all(|shard| shard.lock().unwrap().bytes == 0)
+        );
     }
 }
