@@ -13,12 +13,14 @@ use crate::catalog::{self, CatalogPage};
 use crate::census::{self, UploadCount};
 use crate::error::Result;
 use crate::ingest::IngestContext;
+use crate::layout;
 use crate::links::Links;
 use crate::manifests::ManifestRules;
 use crate::pages::{CatalogPages, TagPages};
 use crate::referrers::Referrers;
 use crate::repository::Repository;
 use crate::tag_locks::TagLocks;
+use crate::tenant::{Tenant, TenantName};
 
 /// How a store behaves.
 #[derive(Debug, Clone)]
@@ -127,6 +129,12 @@ impl Store {
     /// Fails when the storage does.
     pub async fn count_uploads(&self) -> Result<UploadCount> {
         census::count(&self.shared.driver).await
+    }
+
+    /// Returns the tenant `name`, whether it has anything or not.
+    #[must_use]
+    pub fn tenant(&self, name: &TenantName) -> Tenant {
+        Tenant::new(Arc::clone(&self.shared), layout::tenant(name))
     }
 
     /// Returns up to `limit` repositories after the name `after`, component by component.

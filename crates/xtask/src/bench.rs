@@ -6,27 +6,32 @@
 
 mod client;
 mod contents;
+mod floor;
+mod lock;
+mod machine;
 mod memory;
+mod million;
 mod options;
+mod part;
 mod peers;
 mod process;
+mod programs;
 mod registry;
 mod report;
 mod rows;
+pub(crate) mod scratch;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
-use cargo_metadata::MetadataCommand;
 
-pub(crate) use memory::run as memory;
+pub(crate) use self::floor::run as floor;
+pub(crate) use self::memory::run as memory;
 
 use self::options::{HELP, Options};
-use self::peers::{Kind, Peer};
-use self::report::{Peaks, RowReport};
-use self::rows::{Bench, ROWS, Row, Sizes, Turn};
+use self::part::Setting;
+use self::report::{Part, PartName};
+use self::rows::{Bench, ROWS, Row, Sizes, UPLOADS};
 use crate::report::say;
 
 /// Runs the rows that `words` ask for and reports them.
@@ -36,137 +41,70 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         say(HELP);
         return Ok(());
     }
-    let rows: Vec<&Row> = ROWS.iter().filter(|row| options.wants(row.name)).collect();
-    ensure!(!rows.is_empty(), "no row has such a name");
-
-    let scratch = Scratch::new(options.directory.as_deref())?;
-    let peers = start(&options, scratch.path())?;
+    process::allow_open_files()?;
+    let programs = programs::find(&options)?;
+    let machine = machine::describe(&programs)?;
     let bench = Bench::new(if options.quick {
         Sizes::QUICK
     } else {
         Sizes::FULL
     });
-    let mut reports = Vec::new();
-    for row in rows {
-        let report = measure(&bench, row, &peers, options.rounds, scratch.path())
-            .with_context(|| row.name.to_owned())?;
-        reports.push(report);
-    }
-    let peaks = peers
-        .iter()
-        .map(|peer| Ok((peer.kind, peer.peak()?)))
-        .collect::<Result<Peaks>>()?;
-    say(&format!("\n{}", report::table(&reports, &peaks)));
+    let setting = Setting {
+        options: &options,
+        programs: &programs,
+        bench: &bench,
+    };
+    let parts = measure(&setting)?;
+    ensure!(!parts.is_empty(), "no row has such a name");
+
+    say(&format!("\n{}\n", machine.join("\n")));
+    say(&report::table(&parts));
     if let Some(path) = &options.json {
-        let text = format!("{:#}\n", report::json(&reports, &peaks));
+        let text = format!("{:#}\n", report::json(&parts, &machine));
         fs::write(path, text).with_context(|| path.display().to_string())?;
     }
-    let slower = report::slower(&reports, &peaks);
+    judge(&options, &parts)
+}
+
+/// Measures every part that was asked for.
+fn measure(setting: &Setting<'_>) -> Result<Vec<Part>> {
+    let options = setting.options;
+    let wanted = |rows: &'static [Row]| rows.iter().filter(|row| options.wants(row.name));
+    let mut parts = Vec::new();
+    let rows: Vec<&Row> = wanted(ROWS).collect();
+    if !rows.is_empty() {
+        let place = options.directory.as_deref();
+        parts.push(part::run(setting, PartName::Rows, &rows, place)?);
+    }
+    if options.wants(UPLOADS.name) {
+        let place = options.directory.as_deref();
+        parts.push(part::run(setting, PartName::Uploads, &[&UPLOADS], place)?);
+    }
+    let rows: Vec<&Row> = wanted(ROWS).filter(|row| row.disk).collect();
+    if let Some(disk) = options.disk.as_deref().filter(|_| !rows.is_empty()) {
+        parts.push(part::run(setting, PartName::Disk, &rows, Some(disk))?);
+    }
+    if let Some(place) = &options.million
+        && million::NAMES.iter().any(|name| options.wants(name))
+    {
+        parts.push(million::run(setting, place)?);
+    }
+    Ok(parts)
+}
+
+/// Says where wharfinger is behind, and fails if that was asked for.
+fn judge(options: &Options, parts: &[Part]) -> Result<()> {
+    let slower = report::slower(parts);
     for row in &slower {
         eprintln!("bench: wharfinger is behind: {row}");
     }
     if options.not_slower && !slower.is_empty() {
         bail!("{} rows on which wharfinger is behind", slower.len());
     }
+    let outcomes = report::outcomes(parts);
+    let missed = outcomes.iter().filter(|outcome| !outcome.met).count();
+    if options.targets && missed > 0 {
+        bail!("{missed} targets are missed");
+    }
     Ok(())
-}
-
-/// Starts wharfinger, and each other peer that is installed.
-fn start(options: &Options, scratch: &Path) -> Result<Vec<Peer>> {
-    let mut peers = Vec::new();
-    for kind in Kind::ALL {
-        let program = match kind {
-            Kind::Wharfinger => Some(wharfinger(options)?),
-            Kind::DockerRegistry | Kind::Nginx => kind.installed(),
-        };
-        match program {
-            Some(program) => peers.push(Peer::start(kind, &program, scratch)?),
-            None => say(&format!("{} is not installed, it stays out", kind.name())),
-        }
-    }
-    Ok(peers)
-}
-
-/// Finds the binary that is measured: the release one, for no other says anything about speed.
-fn wharfinger(options: &Options) -> Result<PathBuf> {
-    if let Some(path) = &options.wharfinger {
-        return Ok(path.clone());
-    }
-    let metadata = MetadataCommand::new().no_deps().exec()?;
-    let path = metadata.target_directory.join("release/wharfinger");
-    ensure!(
-        path.is_file(),
-        "{path} is not there: `cargo build --release` makes it"
-    );
-    Ok(path.into_std_path_buf())
-}
-
-/// Lets the peers take turns on one row.
-fn measure(
-    bench: &Bench,
-    row: &Row,
-    peers: &[Peer],
-    rounds: usize,
-    scratch: &Path,
-) -> Result<RowReport> {
-    let mut samples = Vec::new();
-    for peer in peers {
-        if row.statics || peer.kind != Kind::Nginx {
-            (row.prepare)(bench, peer).with_context(|| peer.kind.name())?;
-            samples.push((peer, Vec::new()));
-        }
-    }
-    for round in 0..rounds {
-        for (peer, samples) in &mut samples {
-            settle(scratch)?;
-            let turn = Turn {
-                row: row.name,
-                round,
-            };
-            let sample = (row.run)(bench, peer, turn).with_context(|| peer.kind.name())?;
-            samples.push(sample);
-        }
-    }
-    let report = RowReport {
-        name: row.name,
-        unit: row.unit,
-        samples: samples
-            .into_iter()
-            .map(|(peer, samples)| (peer.kind, samples))
-            .collect(),
-    };
-    say(&report.line());
-    Ok(report)
-}
-
-/// Has the kernel write what the last peer left, so that the next one does not pay for it.
-fn settle(scratch: &Path) -> Result<()> {
-    let status = Command::new("sync").arg("-f").arg(scratch).status()?;
-    ensure!(status.success(), "sync: {status}");
-    Ok(())
-}
-
-/// A directory that is removed at the end.
-#[derive(Debug)]
-struct Scratch(PathBuf);
-
-impl Scratch {
-    /// Makes a new directory below `parent`, or below the system's temporary one.
-    fn new(parent: Option<&Path>) -> Result<Self> {
-        let parent = parent.map_or_else(std::env::temp_dir, Path::to_owned);
-        let path = parent.join(format!("wharfinger-bench-{}", std::process::id()));
-        fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
-        Ok(Self(path))
-    }
-
-    fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What cannot be removed is named by nothing else and harms nobody.
-        fs::remove_dir_all(&self.0).ok();
-    }
 }

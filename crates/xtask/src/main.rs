@@ -7,6 +7,8 @@ mod arrows;
 mod bench;
 mod check;
 mod ci;
+mod codegen;
+mod content;
 mod files;
 mod report;
 mod shell;
@@ -59,6 +61,16 @@ const CHORES: &[Chore] = &[
         run: files::run,
     },
     Chore {
+        name: "codegen",
+        about: "the code of the content service's wire, made anew from its .proto",
+        run: codegen::run,
+    },
+    Chore {
+        name: "content",
+        about: "speed of the content service beside a containerd's own store",
+        run: content::run,
+    },
+    Chore {
         name: "ci",
         about: "what CI runs: .ci/run, with every foreign client required",
         run: ci::run,
@@ -88,6 +100,7 @@ fn dispatch(words: &[String]) -> Result<()> {
         }
         [word, rest @ ..] if word == "bench" => return bench::run(rest),
         [word, rest @ ..] if word == "memory" => return bench::memory(rest),
+        [word, rest @ ..] if word == "floor" => return bench::floor(rest),
         [word] => word,
         [word, extra, ..] => bail!("`{word}` takes no arguments, but `{extra}` was given"),
     };

@@ -403,6 +403,34 @@ pub(crate) static KEYS: &[Row] = &[
          listed at once. `0` walks the storage for each page.",
     )
     .default("1s"),
+    key(
+        "wharfinger.content",
+        Items,
+        "Sockets of containerd's content service, for a containerd to have its content there: see \
+         [content.md](content.md).",
+    ),
+    key(
+        "wharfinger.content.socket",
+        Text,
+        "Where to listen; only our own user can connect. The directory must be closed to others' writes.",
+    ),
+    key(
+        "wharfinger.content.tenant",
+        Text,
+        "Whose content it is. Not given: the name of the socket, without its ending.",
+    ),
+    key(
+        "wharfinger.content.mode",
+        Word(&["plugin", "direct"]),
+        "Whom it serves. `plugin`: a containerd that has us as its content plugin. `direct`: clients of \
+         containerd, as if we were it.",
+    )
+    .default("plugin"),
+    key(
+        "wharfinger.content.share",
+        Bool,
+        "Whether what anybody has stored is had by its digest. Not given: `true` for `plugin`, else `false`.",
+    ),
     key("validation", Section, "What is asked of manifests that are pushed."),
     key(
         "validation.disabled",

@@ -5,6 +5,7 @@
 
 mod access;
 mod clients;
+mod content;
 mod digests;
 mod drains;
 mod failures;

@@ -31,7 +31,7 @@ pub(super) struct Marking<'a, 'e> {
     /// What was linked after this is kept, if young links are.
     young_after: Option<SystemTime>,
     events: &'a mut GarbageEvents<'e>,
-    marks: DigestSet,
+    pub(super) marks: DigestSet,
     pub(super) untagged: Untagged,
     report: GarbageReport,
     faults: u64,
@@ -93,7 +93,7 @@ impl<'a, 'e> Marking<'a, 'e> {
         }
     }
 
-    /// Marks what all repositories need.
+    /// Marks what all repositories and tenants need.
     pub(super) async fn mark_all(&mut self) -> Result<()> {
         let mut repositories = Repositories::open(self.driver, Missing::Fails).await?;
         while let Some(directory) = repositories.next().await? {
@@ -107,7 +107,7 @@ impl<'a, 'e> Marking<'a, 'e> {
             let root = layout::repositories();
             return Err(Error::new(ErrorKind::RepositoryUnknown, root.to_string()));
         }
-        Ok(())
+        self.mark_claims().await
     }
 
     /// Returns what is marked, if that is certain.

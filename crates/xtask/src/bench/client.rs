@@ -14,7 +14,7 @@ const BUFFER_BYTES: usize = 256 * 1024;
 /// A body up to this size travels in the same write as its head.
 const JOINED_BYTES: usize = 64 * 1024;
 /// A server that says nothing for this long has failed.
-const TIMEOUT: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// One connection, kept alive over many requests.
 #[derive(Debug)]

@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use anyhow::{Result, ensure};
 use sha2::{Digest as _, Sha256};
 
 use super::client::{Connection, Request};
@@ -11,7 +10,9 @@ use super::contents::{Content, Pool, printed};
 use super::options::{HELP, Options};
 use super::peers::{Kind, Peer};
 use super::registry::{self, Check};
-use super::{Scratch, process, wharfinger};
+use super::rows::open_at_once;
+use super::scratch::Scratch;
+use super::{process, programs};
 use crate::report::say;
 
 const MIB: usize = 1024 * 1024;
@@ -21,8 +22,6 @@ const LARGE_BOUND_BYTES: u64 = 64 * 1024 * 1024;
 const MANY_BOUND_BYTES: u64 = 128 * 1024 * 1024;
 const LARGE_BLOCKS: u64 = 4096;
 const UPLOADS: usize = 1000;
-/// How many connections and files both sides need, generously.
-const OPEN_FILES: u64 = 8192;
 const REPOSITORY: &str = "bench/memory";
 
 /// Runs both works, each on a server of its own.
@@ -32,8 +31,8 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         say(HELP);
         return Ok(());
     }
-    raise_open_files()?;
-    let program = wharfinger(&options)?;
+    process::allow_open_files()?;
+    let program = programs::wharfinger(&options)?;
     let scratch = Scratch::new(options.directory.as_deref())?;
     let peak = large(&program, &scratch.path().join("large"))?;
     let large = within(
@@ -120,7 +119,6 @@ fn large(program: &Path, scratch: &Path) -> Result<u64> {
 /// Holds a thousand uploads open, each in the midst of its PATCH; returns the server's peak.
 fn many(program: &Path, scratch: &Path) -> Result<u64> {
     const SIZE: usize = 2 * MIB;
-    const SENT: usize = 9 * MIB / 10;
     /// Every how many uploads one is pulled and compared.
     const STRIDE: usize = 100;
 
@@ -129,25 +127,7 @@ fn many(program: &Path, scratch: &Path) -> Result<u64> {
         .map(|index| pool.content(&format!("many/{index}"), SIZE))
         .collect();
     let peer = Peer::start(Kind::Wharfinger, program, scratch)?;
-    let mut uploads = Vec::new();
-    for content in &contents {
-        let mut connection = Connection::open(peer.address)?;
-        let target = registry::start(&mut connection, REPOSITORY)?;
-        connection.send_head(&patch(&target), SIZE as u64)?;
-        for part in content.parts(0, SENT) {
-            connection.send_bytes(part)?;
-        }
-        connection.flush()?;
-        uploads.push((connection, content));
-    }
-    for (connection, content) in &mut uploads {
-        for part in content.parts(SENT, SIZE) {
-            connection.send_bytes(part)?;
-        }
-        connection.flush()?;
-        let target = registry::accepted(connection.receive(false, &mut |_| {})?)?;
-        registry::finish(connection, &target, content.digest(), &[])?;
-    }
+    open_at_once(&peer, REPOSITORY, &contents)?;
     // The first connections have long been idle, and a server may close those.
     let mut connection = Connection::open(peer.address)?;
     for content in contents.iter().step_by(STRIDE) {
@@ -163,21 +143,4 @@ fn patch(target: &str) -> Request<'_> {
         headers: &[("Content-Type", "application/octet-stream")],
         body: &[],
     }
-}
-
-/// Allows this process and the servers that it starts enough open files.
-fn raise_open_files() -> Result<()> {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|current| current >= OPEN_FILES) {
-        return Ok(());
-    }
-    ensure!(
-        limit.maximum.is_none_or(|maximum| maximum >= OPEN_FILES),
-        "{OPEN_FILES} open files are needed, and the limit cannot be raised to them"
-    );
-    let raised = Rlimit {
-        current: Some(OPEN_FILES),
-        maximum: limit.maximum,
-    };
-    setrlimit(Resource::Nofile, raised).context("the limit of open files")
 }

@@ -4,19 +4,39 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
+use super::peers::Kind;
+
 /// The options, for `--help`.
 pub(crate) const HELP: &str = "\
 Usage: cargo xtask bench [OPTIONS]
        cargo xtask memory [--dir DIR] [--wharfinger PATH]
 
-Options:
-  --dir DIR          where the servers keep their content [a directory in the system's temporary one]
-  --rounds N         how often each row is repeated; medians are reported [3]
+What is measured, and where:
+  --dir DIR          where the servers keep their content [the system's temporary directory];
+                     a directory on a tmpfs, such as /dev/shm, shows what the programs cost
+  --disk DIR         repeats the pushes and the small images there
+  --million DIR      lays out 1,000,000 repositories and as many tags there, or takes those that
+                     an earlier run has left, and measures lists, memory and cold starts over them;
+                     needs some 5 million inodes and on ext4 20 GB; stays there
   --row TEXT         only rows whose name holds TEXT; may be repeated
+  --peer NAME        only this server, and others so named; may be repeated
+  --rounds N         how often each row is repeated; medians are reported [3]
   --quick            smaller and shorter, for CI
+  --lock FILE        holds this lock while a row is measured, as `flock FILE` does, so that other
+                     work on the machine can wait for it
+
+The programs; whatever is not there stays out:
+  --wharfinger PATH       [release/wharfinger in cargo's target directory]
+  --distribution PATH     Distribution v3 [$WHARFINGER_BENCH_DISTRIBUTION]
+  --docker-registry PATH  Distribution 2.8 [docker-registry, where packages put it]
+  --zot PATH              [$WHARFINGER_BENCH_ZOT, or zot where packages put it]
+  --angos PATH            [$WHARFINGER_BENCH_ANGOS, or angos where packages put it]
+  --nginx PATH            [nginx, where packages put it]
+
+What is said of it:
   --json FILE        also writes every figure as JSON
-  --not-slower       ends with status 1 where wharfinger is behind docker-registry
-  --wharfinger PATH  the binary to measure [release/wharfinger in cargo's target directory]
+  --targets          ends with status 1 where a target is missed
+  --not-slower       ends with status 1 where wharfinger is behind another registry of its layout
 ";
 
 /// The options.
@@ -24,12 +44,17 @@ Options:
 pub(crate) struct Options {
     pub(crate) help: bool,
     pub(crate) directory: Option<PathBuf>,
+    pub(crate) disk: Option<PathBuf>,
+    pub(crate) million: Option<PathBuf>,
     pub(crate) rounds: usize,
-    pub(crate) rows: Vec<String>,
     pub(crate) quick: bool,
+    pub(crate) lock: Option<PathBuf>,
     pub(crate) json: Option<PathBuf>,
+    pub(crate) targets: bool,
     pub(crate) not_slower: bool,
-    pub(crate) wharfinger: Option<PathBuf>,
+    rows: Vec<String>,
+    peers: Vec<Kind>,
+    programs: Vec<(Kind, PathBuf)>,
 }
 
 impl Options {
@@ -38,12 +63,17 @@ impl Options {
         let mut options = Self {
             help: false,
             directory: None,
+            disk: None,
+            million: None,
             rounds: 3,
-            rows: Vec::new(),
             quick: false,
+            lock: None,
             json: None,
+            targets: false,
             not_slower: false,
-            wharfinger: None,
+            rows: Vec::new(),
+            peers: Vec::new(),
+            programs: Vec::new(),
         };
         let mut words = words.iter();
         while let Some(word) = words.next() {
@@ -54,6 +84,8 @@ impl Options {
             match word.as_str() {
                 "-h" | "--help" => options.help = true,
                 "--dir" => options.directory = Some(value()?.into()),
+                "--disk" => options.disk = Some(value()?.into()),
+                "--million" => options.million = Some(value()?.into()),
                 "--rounds" => {
                     options.rounds = value()?.parse().context("--rounds takes a number")?;
                     if options.rounds == 0 {
@@ -61,11 +93,19 @@ impl Options {
                     }
                 }
                 "--row" => options.rows.push(value()?),
+                "--peer" => options.peers.push(kind(&value()?)?),
                 "--quick" => options.quick = true,
+                "--lock" => options.lock = Some(value()?.into()),
                 "--json" => options.json = Some(value()?.into()),
+                "--targets" => options.targets = true,
                 "--not-slower" => options.not_slower = true,
-                "--wharfinger" => options.wharfinger = Some(value()?.into()),
-                _ => bail!("there is no option `{word}`\n\n{HELP}"),
+                _ => {
+                    let kind = word.strip_prefix("--").and_then(|name| kind(name).ok());
+                    let Some(kind) = kind.filter(|kind| *kind != Kind::Floor) else {
+                        bail!("there is no option `{word}`\n\n{HELP}");
+                    };
+                    options.programs.push((kind, value()?.into()));
+                }
             }
         }
         Ok(options)
@@ -75,6 +115,31 @@ impl Options {
     pub(crate) fn wants(&self, row: &str) -> bool {
         self.rows.is_empty() || self.rows.iter().any(|text| row.contains(text.as_str()))
     }
+
+    /// Whether this server was asked for; our own always is.
+    pub(crate) fn measures(&self, kind: Kind) -> bool {
+        kind == Kind::Wharfinger || self.peers.is_empty() || self.names(kind)
+    }
+
+    /// Whether this server was asked for by name.
+    pub(crate) fn names(&self, kind: Kind) -> bool {
+        self.peers.contains(&kind)
+    }
+
+    /// The program that was named for this server.
+    pub(crate) fn program(&self, kind: Kind) -> Option<&PathBuf> {
+        // There is one nginx, whatever is written into its configuration.
+        let kind = if kind.is_static() { Kind::Nginx } else { kind };
+        let (_, path) = self.programs.iter().find(|(other, _)| *other == kind)?;
+        Some(path)
+    }
+}
+
+fn kind(name: &str) -> Result<Kind> {
+    Kind::ALL
+        .into_iter()
+        .find(|kind| kind.name() == name)
+        .with_context(|| format!("there is no server `{name}`"))
 }
 
 #[cfg(test)]
@@ -92,8 +157,26 @@ mod tests {
         assert_eq!(options.rounds, 5);
         assert!(options.quick && options.wants("push, 16 MiB") && options.wants("GET blob"));
         assert!(!options.wants("HEAD blob") && parse("").unwrap().wants("HEAD blob"));
-        for wrong in ["--rounds", "--rounds x", "--rounds 0", "--fast"] {
+        for wrong in [
+            "--rounds",
+            "--rounds x",
+            "--rounds 0",
+            "--fast",
+            "--floor /x",
+            "--peer x",
+        ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn programs_and_servers_are_named() {
+        let options = parse("--zot /bin/zot --nginx /bin/nginx --peer zot --peer floor").unwrap();
+        let path = |kind| options.program(kind).and_then(|path| path.to_str());
+        assert_eq!(path(Kind::Zot), Some("/bin/zot"));
+        assert_eq!(path(Kind::NginxCopy), Some("/bin/nginx"));
+        assert_eq!(path(Kind::Angos), None);
+        assert!(options.measures(Kind::Wharfinger) && options.measures(Kind::Floor));
+        assert!(!options.measures(Kind::Angos));
     }
 }

@@ -1,30 +1,25 @@
 //! The servers that are measured: how each is configured, started, watched and stopped.
 
+mod config;
+mod kind;
+
 use std::cell::Cell;
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal};
 
+pub(crate) use self::kind::Kind;
+
+use super::client::{Connection, Request};
 use super::process;
 
 /// How long a server may take until it listens, and until it has ended after SIGTERM.
 const PATIENCE: Duration = Duration::from_secs(15);
-
-/// What a server is to the rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Ours.
-    Wharfinger,
-    /// Distribution 2.8, as Debian has it: what ratios are taken to.
-    DockerRegistry,
-    /// nginx with static files under the same URLs; it takes part where something is read.
-    Nginx,
-}
 
 /// One running server with its own port and directory.
 #[derive(Debug)]
@@ -32,6 +27,7 @@ pub(crate) struct Peer {
     pub(crate) kind: Kind,
     pub(crate) address: SocketAddr,
     directory: PathBuf,
+    data: PathBuf,
     child: Child,
     /// The greatest peak before the last time that it was forgotten.
     peak_before: Cell<u64>,
@@ -42,67 +38,56 @@ pub(crate) struct Peer {
 pub(crate) struct Cost {
     pub(crate) seconds: f64,
     pub(crate) cpu_seconds: f64,
+    /// CPU seconds of the bench itself, which shares the machine with the server.
+    pub(crate) client_cpu_seconds: f64,
     pub(crate) peak_bytes: u64,
-}
-
-impl Kind {
-    /// Every kind, in the order of the report.
-    pub(crate) const ALL: [Self; 3] = [Self::DockerRegistry, Self::Wharfinger, Self::Nginx];
-
-    /// Returns the name of its program.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Wharfinger => "wharfinger",
-            Self::DockerRegistry => "docker-registry",
-            Self::Nginx => "nginx",
-        }
-    }
-
-    /// Finds its program, unless it is not installed.
-    pub(crate) fn installed(self) -> Option<PathBuf> {
-        ["/usr/local/bin", "/usr/bin", "/usr/local/sbin", "/usr/sbin"]
-            .iter()
-            .map(|directory| Path::new(directory).join(self.name()))
-            .find(|path| path.is_file())
-    }
 }
 
 impl Peer {
     /// Starts `program` in a directory of its own below `scratch` and waits until it listens.
     pub(crate) fn start(kind: Kind, program: &Path, scratch: &Path) -> Result<Self> {
+        Self::start_over(
+            kind,
+            program,
+            scratch,
+            &scratch.join(kind.name()).join("data"),
+        )
+    }
+
+    /// Starts `program` over content that may be there already and waits until it listens.
+    pub(crate) fn start_over(
+        kind: Kind,
+        program: &Path,
+        scratch: &Path,
+        data: &Path,
+    ) -> Result<Self> {
+        let mut peer = Self::spawn(kind, program, scratch, data)?;
+        peer.wait_until_it_listens()?;
+        Ok(peer)
+    }
+
+    /// Starts `program` over content that may be there already.
+    pub(crate) fn spawn(kind: Kind, program: &Path, scratch: &Path, data: &Path) -> Result<Self> {
         let directory = scratch.join(kind.name());
-        fs::create_dir_all(directory.join("data"))
-            .with_context(|| directory.display().to_string())?;
+        for directory in [&directory, data] {
+            fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
+        }
         let address = free_address()?;
-        let config = directory.join("config");
-        let text = match kind {
-            Kind::Nginx => nginx_config(address, &directory),
-            Kind::Wharfinger | Kind::DockerRegistry => registry_config(address, &directory),
-        };
-        fs::write(&config, text).with_context(|| config.display().to_string())?;
         let log = fs::File::create(directory.join("log"))?;
-        let mut command = Command::new(program);
-        match kind {
-            Kind::Nginx => command.arg("-p").arg(&directory).arg("-c"),
-            Kind::Wharfinger | Kind::DockerRegistry => command.arg("serve"),
-        };
-        let child = command
-            .arg(&config)
-            .env("OTEL_TRACES_EXPORTER", "none")
+        let child = config::command(kind, program, address, &directory, data)?
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
             .with_context(|| format!("`{}` cannot be started", program.display()))?;
-        let mut peer = Self {
+        Ok(Self {
             kind,
             address,
             directory,
+            data: data.to_owned(),
             child,
             peak_before: Cell::new(0),
-        };
-        peer.wait_until_it_listens()?;
-        Ok(peer)
+        })
     }
 
     /// Returns the process's id.
@@ -111,13 +96,26 @@ impl Peer {
     }
 
     /// Returns the directory that it keeps its content in.
-    pub(crate) fn data(&self) -> PathBuf {
-        self.directory.join("data")
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
     }
 
     /// Returns the root of Distribution's layout in its directory.
     pub(crate) fn layout(&self) -> PathBuf {
-        self.data().join("docker/registry/v2")
+        self.data.join("docker/registry/v2")
+    }
+
+    /// Lets it answer once and returns what is then resident, in bytes.
+    pub(crate) fn idle(&self) -> Result<u64> {
+        if self.kind != Kind::Floor {
+            Connection::open(self.address)?.call(&Request {
+                method: "GET",
+                target: "/v2/",
+                headers: &[],
+                body: &[],
+            })?;
+        }
+        process::resident(self.pid())
     }
 
     /// Returns the most memory that it has needed since it was started, in bytes.
@@ -129,13 +127,18 @@ impl Peer {
     pub(crate) fn measure<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<(T, Cost)> {
         self.peak_before.set(self.peak()?);
         process::forget_peak(self.pid())?;
-        let cpu = process::cpu_time(self.pid())?;
+        let own = std::process::id();
+        let (cpu, own_cpu) = (
+            process::cpu_time(self.pid())?,
+            process::cpu_time_alone(own)?,
+        );
         let started = now();
         let result = work()?;
         let seconds = started.elapsed().as_secs_f64();
         let cost = Cost {
             seconds,
             cpu_seconds: (process::cpu_time(self.pid())? - cpu).as_secs_f64(),
+            client_cpu_seconds: (process::cpu_time_alone(own)? - own_cpu).as_secs_f64(),
             peak_bytes: process::peak_memory(self.pid())?,
         };
         Ok((result, cost))
@@ -143,14 +146,29 @@ impl Peer {
 
     /// Removes a blob behind the server's back: it was measured, and nobody asks for it again.
     ///
-    /// What the server left for the kernel to write is then not written while others are measured.
-    pub(crate) fn discard(&self, digest: &str) -> Result<()> {
+    /// What the server left for the kernel to write is then not written while others are measured,
+    /// and a run needs no more room than its largest row.
+    pub(crate) fn discard(&self, repository: &str, digest: &str) -> Result<()> {
         let hex = digest.strip_prefix("sha256:").context("a sha256 digest")?;
-        let path = self.layout().join("blobs/sha256").join(&hex[..2]).join(hex);
-        fs::remove_dir_all(&path).with_context(|| path.display().to_string())
+        let path = match self.kind {
+            Kind::Wharfinger | Kind::Distribution | Kind::DockerRegistry => {
+                self.layout().join("blobs/sha256").join(&hex[..2]).join(hex)
+            }
+            Kind::Zot => self.data.join(repository).join("blobs/sha256").join(hex),
+            Kind::Angos => self.data.join("v2/blobs/sha256").join(&hex[..2]).join(hex),
+            Kind::Floor => self.data.join(hex),
+            Kind::Nginx | Kind::NginxCopy => bail!("nothing is pushed to nginx"),
+        };
+        if path.is_dir() {
+            fs::remove_dir_all(&path)
+        } else {
+            fs::remove_file(&path)
+        }
+        .with_context(|| path.display().to_string())
     }
 
-    fn wait_until_it_listens(&mut self) -> Result<()> {
+    /// Waits until it listens.
+    pub(crate) fn wait_until_it_listens(&mut self) -> Result<()> {
         let started = now();
         while TcpStream::connect(self.address).is_err() {
             if let Some(status) = self.child.try_wait()? {
@@ -160,7 +178,7 @@ impl Peer {
             if started.elapsed() > PATIENCE {
                 bail!("{} does not listen", self.kind.name());
             }
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(1));
         }
         Ok(())
     }
@@ -188,27 +206,6 @@ impl Drop for Peer {
 /// A port that nobody had a moment ago.
 fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
-}
-
-fn registry_config(address: SocketAddr, directory: &Path) -> String {
-    format!(
-        "version: 0.1\n\
-         log:\n  level: error\n  accesslog:\n    disabled: true\n\
-         storage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\n\
-         http:\n  addr: {address}\n  secret: the-same-for-every-run-of-the-bench\n",
-        directory.join("data").display()
-    )
-}
-
-fn nginx_config(address: SocketAddr, directory: &Path) -> String {
-    format!(
-        "user root;\nworker_processes auto;\ndaemon off;\npid {directory}/pid;\nerror_log {directory}/error.log;\n\
-         events {{ worker_connections 1024; }}\n\
-         http {{\n  sendfile on;\n  tcp_nopush on;\n  open_file_cache max=1000;\n  access_log off;\n\
-         \x20 keepalive_requests 1000000000;\n  client_body_temp_path {directory}/tmp;\n\
-         \x20 server {{ listen {address}; root {directory}/data; default_type application/octet-stream; }}\n}}\n",
-        directory = directory.display()
-    )
 }
 
 /// The wall's clock.

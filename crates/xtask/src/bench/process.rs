@@ -3,29 +3,61 @@
 use std::fs;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// A tick of the times in `/proc/PID/stat`: `USER_HZ` is 100 on every Linux that people run.
 const TICK_MS: u64 = 10;
 
+/// How many connections and files both sides need, generously.
+const OPEN_FILES: u64 = 8192;
+
+/// Allows this process, and the servers that it starts from now on, enough open files.
+pub(crate) fn allow_open_files() -> Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= OPEN_FILES) {
+        return Ok(());
+    }
+    ensure!(
+        limit.maximum.is_none_or(|maximum| maximum >= OPEN_FILES),
+        "{OPEN_FILES} open files are needed, and the limit cannot be raised to them"
+    );
+    let raised = Rlimit {
+        current: Some(OPEN_FILES),
+        maximum: limit.maximum,
+    };
+    setrlimit(Resource::Nofile, raised).context("the limit of open files")
+}
+
 /// Returns the CPU time that the process, all its threads and its children have used.
 pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
-    let mut ticks = 0;
-    for pid in family(pid) {
-        let path = format!("/proc/{pid}/stat");
-        let text = fs::read_to_string(&path).with_context(|| path.clone())?;
-        ticks += ticks_in(&text).with_context(|| format!("{path}: {text:?}"))?;
-    }
+    family(pid).into_iter().map(cpu_time_alone).sum()
+}
+
+/// Returns the CPU time that the process and all its threads have used.
+pub(crate) fn cpu_time_alone(pid: u32) -> Result<Duration> {
+    let path = format!("/proc/{pid}/stat");
+    let text = fs::read_to_string(&path).with_context(|| path.clone())?;
+    let ticks = ticks_in(&text).with_context(|| format!("{path}: {text:?}"))?;
     Ok(Duration::from_millis(ticks * TICK_MS))
 }
 
 /// Returns the greatest resident size since the start or [`forget_peak`], in bytes.
 pub(crate) fn peak_memory(pid: u32) -> Result<u64> {
+    memory(pid, "VmHWM:")
+}
+
+/// Returns what is resident now, in bytes.
+pub(crate) fn resident(pid: u32) -> Result<u64> {
+    memory(pid, "VmRSS:")
+}
+
+fn memory(pid: u32, field: &str) -> Result<u64> {
     let mut sum = 0;
     for pid in family(pid) {
         let path = format!("/proc/{pid}/status");
         let text = fs::read_to_string(&path).with_context(|| path.clone())?;
-        sum += peak_in(&text).with_context(|| format!("{path} has no VmHWM"))?;
+        sum += bytes_in(&text, field).with_context(|| format!("{path} has no {field}"))?;
     }
     Ok(sum)
 }
@@ -61,10 +93,8 @@ fn ticks_in(stat: &str) -> Option<u64> {
     Some(user + system)
 }
 
-fn peak_in(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+fn bytes_in(status: &str, field: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }
@@ -78,7 +108,7 @@ mod tests {
         let stat = "7 (a) b ) c) S 1 7 7 0 -1 4194304 1 2 3 4 250 50 9 9 20 0 5 0 1 2";
         assert_eq!(ticks_in(stat), Some(300));
         assert_eq!(
-            peak_in("Name:\tx\nVmHWM:\t    2048 kB\n"),
+            bytes_in("Name:\tx\nVmHWM:\t    2048 kB\n", "VmHWM:"),
             Some(2 * 1024 * 1024)
         );
     }

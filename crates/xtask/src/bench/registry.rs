@@ -135,12 +135,41 @@ pub(crate) fn pull(
     content: &Content,
     check: Check,
 ) -> Result<()> {
-    let (mut offset, mut same) = (0, true);
+    get(connection, repository, content, None, check)
+}
+
+/// Pulls the bytes `from..to` of `content` and holds some of each piece against what they should be.
+pub(crate) fn pull_range(
+    connection: &mut Connection,
+    repository: &str,
+    content: &Content,
+    (from, to): (usize, usize),
+) -> Result<()> {
+    get(
+        connection,
+        repository,
+        content,
+        Some((from, to)),
+        Check::Samples,
+    )
+}
+
+fn get(
+    connection: &mut Connection,
+    repository: &str,
+    content: &Content,
+    range: Option<(usize, usize)>,
+    check: Check,
+) -> Result<()> {
+    let (from, to) = range.unwrap_or((0, content.size()));
+    let words = format!("bytes={from}-{}", to - 1);
+    let ranged = [("Range", words.as_str())];
+    let (mut offset, mut same) = (from, true);
     let answer = connection.call_with(
         &Request {
             method: "GET",
             target: &blob_target(repository, content.digest()),
-            headers: &[],
+            headers: if range.is_some() { &ranged } else { &[] },
             body: &[],
         },
         &mut |piece| {
@@ -152,8 +181,8 @@ pub(crate) fn pull(
             offset += piece.len();
         },
     )?;
-    answer.expect(200)?;
-    if !same || offset != content.size() {
+    answer.expect(if range.is_some() { 206 } else { 200 })?;
+    if !same || offset != to {
         bail!(
             "what was pulled is not what was pushed: {}",
             content.digest()

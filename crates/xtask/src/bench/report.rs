@@ -1,12 +1,15 @@
-//! The figures: medians, ratios, the table and the JSON.
+//! The figures: medians and ratios of what was measured, and the JSON of them.
+
+mod table;
+mod targets;
 
 use serde_json::{Value, json};
 
+pub(crate) use self::table::{line, table};
+pub(crate) use self::targets::outcomes;
+
 use super::peers::Kind;
 use super::rows::{Sample, Unit};
-
-/// Who ratios are taken to.
-const BASELINE: Kind = Kind::DockerRegistry;
 
 /// The samples of one row, for each peer that took part.
 #[derive(Debug)]
@@ -16,45 +19,93 @@ pub(crate) struct RowReport {
     pub(crate) samples: Vec<(Kind, Vec<Sample>)>,
 }
 
-/// What each peer needed at most, over all rows, in bytes.
-pub(crate) type Peaks = Vec<(Kind, u64)>;
+/// What a server needed, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Memory {
+    pub(crate) kind: Kind,
+    /// Resident when it had started and answered once.
+    pub(crate) idle: u64,
+    /// At most, over all rows of the part.
+    pub(crate) peak: u64,
+}
+
+/// Rows that were measured with the same servers in the same place.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) name: PartName,
+    /// The type of the file system that the servers kept their content on.
+    pub(crate) place: String,
+    pub(crate) rows: Vec<RowReport>,
+    pub(crate) memory: Vec<Memory>,
+    /// What went wrong with servers of others, which then have no figure.
+    pub(crate) faults: Vec<String>,
+}
+
+/// Which part of a run it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PartName {
+    /// Every row, in `--dir`.
+    Rows,
+    /// Many uploads at once, on servers of their own.
+    Uploads,
+    /// The rows that the disk has a say in, in `--disk`.
+    Disk,
+    /// Long lists and cold starts, in `--million`.
+    Million,
+}
+
+impl PartName {
+    /// Returns its name in the JSON.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Rows => "rows",
+            Self::Uploads => "uploads",
+            Self::Disk => "disk",
+            Self::Million => "million",
+        }
+    }
+}
+
+impl Part {
+    /// Finds the row of this name.
+    fn row(&self, name: &str) -> Option<&RowReport> {
+        self.rows.iter().find(|row| row.name == name)
+    }
+
+    fn memory(&self, kind: Kind) -> Option<Memory> {
+        self.memory
+            .iter()
+            .find(|memory| memory.kind == kind)
+            .copied()
+    }
+}
 
 impl RowReport {
     fn of(&self, kind: Kind) -> Option<&[Sample]> {
         let (_, samples) = self.samples.iter().find(|(other, _)| *other == kind)?;
-        Some(samples)
+        (!samples.is_empty()).then_some(samples)
     }
 
-    fn rate(&self, kind: Kind) -> Option<f64> {
-        Some(median(self.of(kind)?.iter().map(Sample::rate)))
+    /// The median over the rounds, in the row's unit.
+    fn figure(&self, kind: Kind) -> Option<f64> {
+        let samples = self.of(kind)?.iter();
+        Some(median(samples.map(|sample| sample.figure(self.unit))))
     }
 
-    fn ratio(&self, kind: Kind) -> Option<f64> {
-        Some(self.rate(kind)? / self.rate(BASELINE)?)
-    }
-
-    /// Says the medians in one line, while the next row runs.
-    pub(crate) fn line(&self) -> String {
-        let medians: Vec<String> = self
-            .samples
-            .iter()
-            .map(|(kind, _)| format!("{} {}", kind.name(), cell(self.rate(*kind), 0)))
-            .collect();
-        format!("{}: {} {}", self.name, medians.join(", "), unit(self.unit))
-    }
-
-    /// CPU seconds of the server in a round.
-    fn cpu(&self, kind: Kind) -> Option<f64> {
-        Some(median(
-            self.of(kind)?.iter().map(|sample| sample.cost.cpu_seconds),
-        ))
+    /// How many times as fast as `kind` wharfinger is.
+    fn ratio_to(&self, kind: Kind) -> Option<f64> {
+        let (ours, theirs) = (self.figure(Kind::Wharfinger)?, self.figure(kind)?);
+        Some(match self.unit {
+            Unit::Milliseconds => theirs / ours,
+            Unit::Mebibytes | Unit::Requests | Unit::Images => ours / theirs,
+        })
     }
 
     /// CPU time for a unit of work: seconds for a GiB, else microseconds for one.
-    fn cpu_each(&self, kind: Kind) -> Option<f64> {
+    fn cpu(&self, kind: Kind) -> Option<f64> {
         let scale = match self.unit {
             Unit::Mebibytes => 1024.0,
-            Unit::Requests | Unit::Images => 1e6,
+            Unit::Requests | Unit::Images | Unit::Milliseconds => 1e6,
         };
         let each = |sample: &Sample| sample.cost.cpu_seconds / sample.work * scale;
         Some(median(self.of(kind)?.iter().map(each)))
@@ -62,114 +113,98 @@ impl RowReport {
 
     /// What the server needed at most in this row, in bytes.
     fn peak(&self, kind: Kind) -> Option<u64> {
-        self.of(kind)?
-            .iter()
-            .map(|sample| sample.cost.peak_bytes)
-            .max()
+        let peaks = self.of(kind)?.iter().map(|sample| sample.cost.peak_bytes);
+        peaks.max()
     }
-}
 
-/// Draws the table that people read.
-pub(crate) fn table(rows: &[RowReport], peaks: &Peaks) -> String {
-    let kinds: Vec<Kind> = peaks.iter().map(|(kind, _)| *kind).collect();
-    let mut header = vec!["row".to_owned(), "unit".to_owned()];
-    for kind in &kinds {
-        header.push(kind.name().to_owned());
-        if *kind != BASELINE {
-            header.push("ratio".to_owned());
-        }
+    fn json(&self) -> Value {
+        let peers: serde_json::Map<String, Value> = self
+            .samples
+            .iter()
+            .filter(|(_, samples)| !samples.is_empty())
+            .map(|(kind, samples)| {
+                let rounds: Vec<Value> = samples
+                    .iter()
+                    .map(|sample| {
+                        json!({
+                            "figure": sample.figure(self.unit),
+                            "work": sample.work,
+                            "seconds": sample.cost.seconds,
+                            "cpu_seconds": sample.cost.cpu_seconds,
+                            "client_cpu_seconds": sample.cost.client_cpu_seconds,
+                            "peak_memory_bytes": sample.cost.peak_bytes,
+                        })
+                    })
+                    .collect();
+                let figures = json!({
+                    "median": self.figure(*kind),
+                    "wharfinger_is_times_as_fast": self.ratio_to(*kind),
+                    "cpu": self.cpu(*kind),
+                    "peak_memory_bytes": self.peak(*kind),
+                    "rounds": rounds,
+                });
+                (kind.name().to_owned(), figures)
+            })
+            .collect();
+        json!({
+            "row": self.name,
+            "unit": unit(self.unit),
+            "cpu_unit": cpu_unit(self.unit),
+            "peers": peers,
+        })
     }
-    for what in ["CPU", "MiB"] {
-        header.extend(kinds.iter().map(|kind| format!("{what} {}", short(*kind))));
-    }
-    let mut cells = vec![header];
-    for row in rows {
-        let mut line = vec![row.name.to_owned(), unit(row.unit).to_owned()];
-        for kind in &kinds {
-            line.push(cell(row.rate(*kind), 0));
-            if *kind != BASELINE {
-                line.push(cell(row.ratio(*kind), 2));
-            }
-        }
-        let cpu = |each: f64| match row.unit {
-            Unit::Mebibytes => format!("{each:.2} s/GiB"),
-            Unit::Requests | Unit::Images => format!("{each:.0} µs"),
-        };
-        let cpus = kinds.iter().map(|kind| row.cpu_each(*kind).map(cpu));
-        line.extend(cpus.map(|cpu| cpu.unwrap_or_else(|| cell(None, 0))));
-        line.extend(
-            kinds
-                .iter()
-                .map(|kind| cell(row.peak(*kind).map(mebibytes), 0)),
-        );
-        cells.push(line);
-    }
-    let mut line = vec!["peak memory over all".to_owned(), "MiB".to_owned()];
-    for (kind, peak) in peaks {
-        line.push(cell(Some(mebibytes(*peak)), 0));
-        if *kind != BASELINE {
-            line.push(cell(memory_ratio(*kind, peaks), 2));
-        }
-    }
-    cells.push(line);
-    aligned(&cells)
 }
 
 /// Gives every figure, also of each round.
-pub(crate) fn json(rows: &[RowReport], peaks: &Peaks) -> Value {
-    let rows: Vec<Value> = rows
+pub(crate) fn json(parts: &[Part], machine: &[String]) -> Value {
+    let written: Vec<Value> = parts
         .iter()
-        .map(|row| {
-            let peers: serde_json::Map<String, Value> = row
-                .samples
+        .map(|part| {
+            let rows: Vec<Value> = part.rows.iter().map(RowReport::json).collect();
+            let memory: serde_json::Map<String, Value> = part
+                .memory
                 .iter()
-                .map(|(kind, samples)| {
-                    let rates: Vec<f64> = samples.iter().map(Sample::rate).collect();
-                    let work: Vec<f64> = samples.iter().map(|sample| sample.work).collect();
-                    let figures = json!({
-                        "median": row.rate(*kind),
-                        "ratio": row.ratio(*kind),
-                        "cpu_seconds": row.cpu(*kind),
-                        "peak_memory_bytes": row.peak(*kind),
-                        "rounds": rates,
-                        "work": work,
-                    });
-                    (kind.name().to_owned(), figures)
+                .map(|memory| {
+                    let bytes = json!({ "idle_bytes": memory.idle, "peak_bytes": memory.peak });
+                    (memory.kind.name().to_owned(), bytes)
                 })
                 .collect();
-            json!({ "row": row.name, "unit": unit(row.unit), "peers": peers })
+            json!({
+                "part": part.name.name(),
+                "file_system": part.place,
+                "rows": rows,
+                "memory": memory,
+                "faults": part.faults,
+            })
         })
         .collect();
-    let peaks: serde_json::Map<String, Value> = peaks
+    let targets: Vec<Value> = outcomes(parts)
         .iter()
-        .map(|(kind, peak)| (kind.name().to_owned(), json!(peak)))
+        .map(|outcome| {
+            json!({
+                "target": outcome.text,
+                "reached": outcome.reached,
+                "wanted": outcome.wanted,
+                "met": outcome.met,
+            })
+        })
         .collect();
-    json!({ "rows": rows, "peak_memory_bytes": peaks })
+    json!({ "machine": machine, "parts": written, "targets": targets })
 }
 
-/// Names every row on which wharfinger is behind docker-registry.
-pub(crate) fn slower(rows: &[RowReport], peaks: &Peaks) -> Vec<String> {
-    let mut slower: Vec<String> = rows
-        .iter()
-        .filter_map(|row| {
-            let ratio = row.ratio(Kind::Wharfinger)?;
-            (ratio < 1.0).then(|| format!("{}: {ratio:.2} of {}", row.name, BASELINE.name()))
-        })
-        .collect();
-    if let Some(ratio) = memory_ratio(Kind::Wharfinger, peaks).filter(|ratio| *ratio > 1.0) {
-        slower.push(format!("peak memory: {ratio:.2} of {}", BASELINE.name()));
+/// Names every row on which wharfinger is behind a registry that keeps the same layout.
+pub(crate) fn slower(parts: &[Part]) -> Vec<String> {
+    let mut slower = Vec::new();
+    for part in parts {
+        for row in &part.rows {
+            for kind in [Kind::Distribution, Kind::DockerRegistry] {
+                if let Some(ratio) = row.ratio_to(kind).filter(|ratio| *ratio < 1.0) {
+                    slower.push(format!("{}: {ratio:.2} of {}", row.name, kind.name()));
+                }
+            }
+        }
     }
     slower
-}
-
-fn memory_ratio(kind: Kind, peaks: &Peaks) -> Option<f64> {
-    let of = |kind| {
-        peaks
-            .iter()
-            .find(|(other, _)| *other == kind)
-            .map(|(_, peak)| *peak)
-    };
-    Some(mebibytes(of(kind)?) / mebibytes(of(BASELINE)?))
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {
@@ -187,14 +222,16 @@ fn unit(unit: Unit) -> &'static str {
         Unit::Mebibytes => "MiB/s",
         Unit::Requests => "requests/s",
         Unit::Images => "images/s",
+        Unit::Milliseconds => "ms",
     }
 }
 
-fn short(kind: Kind) -> &'static str {
-    match kind {
-        Kind::DockerRegistry => "d-r",
-        Kind::Wharfinger => "whf",
-        Kind::Nginx => "nginx",
+fn cpu_unit(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Mebibytes => "s/GiB",
+        Unit::Requests => "µs/request",
+        Unit::Images => "µs/image",
+        Unit::Milliseconds => "µs",
     }
 }
 
@@ -202,53 +239,25 @@ fn mebibytes(bytes: u64) -> f64 {
     bytes as f64 / (1024.0 * 1024.0)
 }
 
-fn cell(value: Option<f64>, decimals: usize) -> String {
-    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.decimals$}"))
-}
-
-/// Sets cells in columns: words to the left, figures to the right.
-fn aligned(lines: &[Vec<String>]) -> String {
-    let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns)
-        .map(|column| {
-            let cells = lines.iter().filter_map(|line| line.get(column));
-            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-        })
-        .collect();
-    let mut text = String::new();
-    for line in lines {
-        let cells: Vec<String> = line
-            .iter()
-            .zip(&widths)
-            .enumerate()
-            .map(|(column, (cell, width))| match column {
-                0 | 1 => format!("{cell:<width$}"),
-                _ => format!("{cell:>width$}"),
-            })
-            .collect();
-        text.push_str(cells.join("  ").trim_end());
-        text.push('\n');
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::bench::peers::Cost;
 
-    fn row(figures: &[(Kind, &[f64])]) -> RowReport {
+    /// A row in which each kind did the same work in these seconds, round by round.
+    pub(super) fn row(name: &'static str, unit: Unit, figures: &[(Kind, &[f64])]) -> RowReport {
         let sample = |seconds: f64| Sample {
             work: 100.0,
             cost: Cost {
                 seconds,
-                cpu_seconds: 0.5,
+                cpu_seconds: seconds / 2.0,
+                client_cpu_seconds: 0.1,
                 peak_bytes: 1 << 20,
             },
         };
         RowReport {
-            name: "pull",
-            unit: Unit::Mebibytes,
+            name,
+            unit,
             samples: figures
                 .iter()
                 .map(|(kind, seconds)| (*kind, seconds.iter().map(|s| sample(*s)).collect()))
@@ -256,25 +265,45 @@ mod tests {
         }
     }
 
+    pub(super) fn part(name: PartName, rows: Vec<RowReport>) -> Part {
+        Part {
+            name,
+            place: "tmpfs".to_owned(),
+            rows,
+            memory: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
+
     #[test]
-    fn a_row_behind_the_baseline_is_named_by_its_median() {
+    fn a_row_behind_is_named_by_its_median() {
         // The worst round of wharfinger is behind, its median is not.
-        let ahead = row(&[
-            (Kind::DockerRegistry, &[1.0, 1.0, 1.0]),
-            (Kind::Wharfinger, &[0.9, 4.0, 0.8]),
-        ]);
-        let behind = row(&[(Kind::DockerRegistry, &[1.0]), (Kind::Wharfinger, &[1.25])]);
-        let peaks = vec![(Kind::DockerRegistry, 100), (Kind::Wharfinger, 100)];
-        assert!(slower(std::slice::from_ref(&ahead), &peaks).is_empty());
-        assert_eq!(
-            slower(&[ahead, behind], &peaks),
-            ["pull: 0.80 of docker-registry"]
+        let ahead = row(
+            "pull",
+            Unit::Mebibytes,
+            &[
+                (Kind::DockerRegistry, &[1.0, 1.0, 1.0]),
+                (Kind::Wharfinger, &[0.9, 4.0, 0.8]),
+            ],
         );
-        let peaks = vec![(Kind::DockerRegistry, 100), (Kind::Wharfinger, 150)];
-        assert_eq!(
-            slower(&[], &peaks),
-            ["peak memory: 1.50 of docker-registry"]
+        let behind = row(
+            "push",
+            Unit::Mebibytes,
+            &[(Kind::Distribution, &[1.0]), (Kind::Wharfinger, &[1.25])],
         );
+        let parts = [part(PartName::Rows, vec![ahead, behind])];
+        assert_eq!(slower(&parts), ["push: 0.80 of distribution"]);
+    }
+
+    #[test]
+    fn a_shorter_time_is_the_better_one() {
+        let row = row(
+            "cold start",
+            Unit::Milliseconds,
+            &[(Kind::Distribution, &[3.0]), (Kind::Wharfinger, &[1.0])],
+        );
+        assert_eq!(row.ratio_to(Kind::Distribution), Some(3.0));
+        assert_eq!(row.figure(Kind::Wharfinger), Some(1000.0));
     }
 
     #[test]
@@ -283,9 +312,9 @@ mod tests {
     }
 
     #[test]
-    fn columns_line_up() {
-        let lines = [vec!["a", "b", "10"], vec!["long", "c", "5"]]
-            .map(|line| line.into_iter().map(str::to_owned).collect::<Vec<_>>());
-        assert_eq!(aligned(&lines), "a     b  10\nlong  c   5\n");
+    fn a_server_without_samples_has_no_figure() {
+        let row = row("pull", Unit::Mebibytes, &[(Kind::Zot, &[])]);
+        assert_eq!(row.figure(Kind::Zot), None);
+        assert!(row.json()["peers"].get("zot").is_none());
     }
 }

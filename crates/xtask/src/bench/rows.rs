@@ -1,12 +1,15 @@
 //! The table of works, one row each, and what all of them share.
 
 mod images;
-mod pages;
+pub(crate) mod pages;
 mod pulls;
 mod pushes;
 mod requests;
+mod uploads;
 
 use anyhow::Result;
+
+pub(crate) use self::uploads::open_at_once;
 
 use super::contents::{Content, Pool};
 use super::peers::{Cost, Kind, Peer};
@@ -20,12 +23,42 @@ const BASE: &str = "bench/base";
 pub(crate) struct Row {
     pub(crate) name: &'static str,
     pub(crate) unit: Unit,
-    /// Whether a server of static files can take part.
-    pub(crate) statics: bool,
+    /// Who takes part.
+    pub(crate) takes: Takes,
+    /// Whether the disk has a say in it, so that it is also worth measuring there.
+    pub(crate) disk: bool,
     /// Done once for each peer, before any clock starts.
     pub(crate) prepare: fn(&Bench, &Peer) -> Result<()>,
     /// Done once in each round for each peer.
     pub(crate) run: fn(&Bench, &Peer, Turn) -> Result<Sample>,
+}
+
+/// Who takes part in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Takes {
+    /// Registries and the floor.
+    Pushes,
+    /// Registries, and nginx with sendfile and without.
+    Pulls,
+    /// Registries and nginx.
+    Reads,
+    /// Registries.
+    Registries,
+    /// Those whose content can be laid out beside them: pushing it would take hours.
+    Layouts,
+}
+
+impl Takes {
+    /// Whether `kind` is one of them.
+    pub(crate) fn takes(self, kind: Kind) -> bool {
+        match self {
+            Self::Pushes => kind.is_registry() || kind == Kind::Floor,
+            Self::Pulls => kind.is_registry() || kind.is_static(),
+            Self::Reads => kind.is_registry() || kind == Kind::Nginx,
+            Self::Registries => kind.is_registry(),
+            Self::Layouts => kind.has_distributions_layout(),
+        }
+    }
 }
 
 /// What a row counts.
@@ -37,6 +70,8 @@ pub(crate) enum Unit {
     Requests,
     /// Whole images a second.
     Images,
+    /// Milliseconds until it is done: less is better.
+    Milliseconds,
 }
 
 /// Which round of which row this is; contents made for it are like no others.
@@ -55,9 +90,12 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// Returns the work done in a second.
-    pub(crate) fn rate(&self) -> f64 {
-        self.work / self.cost.seconds
+    /// Returns the figure in `unit`: the work done in a second, or the time it took.
+    pub(crate) fn figure(&self, unit: Unit) -> f64 {
+        match unit {
+            Unit::Milliseconds => self.cost.seconds * 1000.0,
+            Unit::Mebibytes | Unit::Requests | Unit::Images => self.work / self.cost.seconds,
+        }
     }
 }
 
@@ -70,12 +108,17 @@ pub(crate) struct Sizes {
     pub(crate) parallel_layer: usize,
     /// A blob so small that only the cost of a request counts.
     pub(crate) small: usize,
+    /// How much is asked for by one range.
+    pub(crate) range: usize,
     /// How long requests are repeated.
     pub(crate) seconds: f64,
     /// How many images each connection pushes.
     pub(crate) images: usize,
     pub(crate) tags: usize,
     pub(crate) repositories: usize,
+    /// How many uploads are open at once, and how large each is.
+    pub(crate) uploads: usize,
+    pub(crate) upload: usize,
 }
 
 impl Sizes {
@@ -84,10 +127,13 @@ impl Sizes {
         layer: 256 * MIB,
         parallel_layer: 64 * MIB,
         small: 4096,
+        range: MIB,
         seconds: 2.0,
-        images: 30,
+        images: 40,
         tags: 10_000,
         repositories: 5_000,
+        uploads: 1_000,
+        upload: 2 * MIB,
     };
     /// Enough to see that every row works, for CI.
     pub(crate) const QUICK: Self = Self {
@@ -95,6 +141,7 @@ impl Sizes {
         parallel_layer: 16 * MIB,
         seconds: 1.0,
         images: 10,
+        uploads: 200,
         ..Self::FULL
     };
 }
@@ -115,7 +162,7 @@ impl Bench {
         let pool = Pool::new(sizes.layer.max(sizes.parallel_layer));
         let layer = pool.content("layer", sizes.layer);
         let small = pool.content("small", sizes.small);
-        let manifest = images::manifest(&small, &small);
+        let manifest = small_manifest(&small);
         Self {
             sizes,
             pool,
@@ -126,6 +173,11 @@ impl Bench {
     }
 }
 
+/// Writes the manifest of an image that is nothing but `small`.
+pub(crate) fn small_manifest(small: &Content) -> Vec<u8> {
+    images::manifest(small, small)
+}
+
 /// Every row, in the order of the report.
 pub(crate) const ROWS: &[Row] = &[
     push("push, POST + PUT", pushes::put),
@@ -134,52 +186,49 @@ pub(crate) const ROWS: &[Row] = &[
     push("push, eight at once", pushes::eight),
     pull("pull", pulls::alone),
     pull("pull, eight at once", pulls::eight),
-    read("GET blob", true, requests::prepare_blob, requests::get_blob),
-    read(
-        "HEAD blob",
-        true,
-        requests::prepare_blob,
-        requests::head_blob,
-    ),
-    read(
-        "GET manifest by tag",
-        false,
-        requests::prepare_manifest,
-        requests::get_by_tag,
-    ),
-    read(
-        "GET manifest by digest",
-        false,
-        requests::prepare_manifest,
-        requests::get_by_digest,
-    ),
+    pull("pull, ranges of 1 MiB", pulls::ranges),
+    read("GET blob", requests::prepare_blob, requests::get_blob),
+    read("HEAD blob", requests::prepare_blob, requests::head_blob),
+    manifest("GET manifest by tag", requests::get_by_tag),
+    manifest("GET manifest by digest", requests::get_by_digest),
     Row {
         name: "small images",
         unit: Unit::Images,
-        statics: false,
+        takes: Takes::Registries,
+        disk: true,
         prepare: |_, _| Ok(()),
         run: images::run,
     },
-    read("page of tags", false, pages::prepare_tags, pages::tags),
-    read(
+    page("page of tags", pages::prepare_tags, pages::tags),
+    page(
         "first page of repositories",
-        false,
         pages::prepare_repositories,
         pages::first_of_repositories,
     ),
-    read(
+    page(
         "page of repositories",
-        false,
         pages::prepare_repositories,
         pages::repositories,
     ),
 ];
 
+/// The row whose point is its memory. It has servers of its own: what they keep afterwards would
+/// else be counted with all other rows.
+pub(crate) const UPLOADS: Row = Row {
+    name: "uploads, all open at once",
+    unit: Unit::Mebibytes,
+    takes: Takes::Registries,
+    disk: false,
+    prepare: |_, _| Ok(()),
+    run: uploads::run,
+};
+
 const fn push(name: &'static str, run: fn(&Bench, &Peer, Turn) -> Result<Sample>) -> Row {
     Row {
         name,
         unit: Unit::Mebibytes,
-        statics: false,
+        takes: Takes::Pushes,
+        disk: true,
         prepare: |_, _| Ok(()),
         run,
     }
@@ -189,7 +238,8 @@ const fn pull(name: &'static str, run: fn(&Bench, &Peer, Turn) -> Result<Sample>
     Row {
         name,
         unit: Unit::Mebibytes,
-        statics: true,
+        takes: Takes::Pulls,
+        disk: false,
         prepare: pulls::prepare,
         run,
     }
@@ -197,16 +247,34 @@ const fn pull(name: &'static str, run: fn(&Bench, &Peer, Turn) -> Result<Sample>
 
 const fn read(
     name: &'static str,
-    statics: bool,
     prepare: fn(&Bench, &Peer) -> Result<()>,
     run: fn(&Bench, &Peer, Turn) -> Result<Sample>,
 ) -> Row {
     Row {
         name,
         unit: Unit::Requests,
-        statics,
+        takes: Takes::Reads,
+        disk: false,
         prepare,
         run,
+    }
+}
+
+const fn manifest(name: &'static str, run: fn(&Bench, &Peer, Turn) -> Result<Sample>) -> Row {
+    Row {
+        takes: Takes::Registries,
+        ..read(name, requests::prepare_manifest, run)
+    }
+}
+
+const fn page(
+    name: &'static str,
+    prepare: fn(&Bench, &Peer) -> Result<()>,
+    run: fn(&Bench, &Peer, Turn) -> Result<Sample>,
+) -> Row {
+    Row {
+        takes: Takes::Layouts,
+        ..read(name, prepare, run)
     }
 }
 
@@ -226,7 +294,7 @@ fn bring(peer: &Peer, content: &Content) -> Result<()> {
     if held.status == 200 {
         return Ok(());
     }
-    if peer.kind == Kind::Nginx {
+    if peer.kind.is_static() {
         let path = peer.data().join(&target[1..]);
         std::fs::create_dir_all(path.parent().unwrap_or(&path))?;
         std::fs::write(&path, content.to_vec())?;

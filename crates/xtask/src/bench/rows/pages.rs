@@ -15,8 +15,8 @@ use crate::bench::peers::now;
 
 const TAGGED: &str = "bench/tagged";
 const PAGE: usize = 100;
-/// A catalog may be as old as the server says; none is older than this.
-const FRESH: Duration = Duration::from_secs(60);
+/// A catalog may be as old as the server says; none is older than this, were it of a million.
+const FRESH: Duration = Duration::from_secs(300);
 
 /// Writes the tags.
 pub(super) fn prepare_tags(bench: &Bench, peer: &Peer) -> Result<()> {
@@ -44,35 +44,18 @@ pub(super) fn prepare_repositories(bench: &Bench, peer: &Peer) -> Result<()> {
 
 /// Pages of tags, from all over the list.
 pub(super) fn tags(bench: &Bench, peer: &Peer, _: Turn) -> Result<Sample> {
-    let pages = Pages {
-        target: format!("/v2/{TAGGED}/tags/list"),
-        name: tag,
-        items: bench.sizes.tags,
-        first: false,
-    };
-    pages.repeat(bench, peer)
+    Pages::of_tags(TAGGED, tag, bench.sizes.tags).repeat(bench, peer)
 }
 
 /// The first page of repositories, which costs a server least that walks its directories.
 pub(super) fn first_of_repositories(bench: &Bench, peer: &Peer, _: Turn) -> Result<Sample> {
-    let pages = Pages {
-        target: "/v2/_catalog".to_owned(),
-        name: repository,
-        items: bench.sizes.repositories,
-        first: true,
-    };
-    pages.repeat(bench, peer)
+    let pages = Pages::of_repositories(repository, bench.sizes.repositories);
+    pages.repeat_first(bench, peer)
 }
 
 /// Pages of repositories, from all over the list.
 pub(super) fn repositories(bench: &Bench, peer: &Peer, _: Turn) -> Result<Sample> {
-    let pages = Pages {
-        target: "/v2/_catalog".to_owned(),
-        name: repository,
-        items: bench.sizes.repositories,
-        first: false,
-    };
-    pages.repeat(bench, peer)
+    Pages::of_repositories(repository, bench.sizes.repositories).repeat(bench, peer)
 }
 
 fn tag(index: usize) -> String {
@@ -84,16 +67,35 @@ fn repository(index: usize) -> String {
 }
 
 /// A long list of which pages are asked.
-struct Pages {
+#[derive(Debug)]
+pub(crate) struct Pages {
     target: String,
+    /// What the item of this number is called; in the order of the list.
     name: fn(usize) -> String,
     items: usize,
-    /// Whether only the first page is asked.
-    first: bool,
 }
 
 impl Pages {
-    fn repeat(&self, bench: &Bench, peer: &Peer) -> Result<Sample> {
+    /// The tags of `repository`.
+    pub(crate) fn of_tags(repository: &str, name: fn(usize) -> String, items: usize) -> Self {
+        Self {
+            target: format!("/v2/{repository}/tags/list"),
+            name,
+            items,
+        }
+    }
+
+    /// All repositories.
+    pub(crate) fn of_repositories(name: fn(usize) -> String, items: usize) -> Self {
+        Self {
+            target: "/v2/_catalog".to_owned(),
+            name,
+            items,
+        }
+    }
+
+    /// Asks for pages from all over the list.
+    pub(crate) fn repeat(&self, bench: &Bench, peer: &Peer) -> Result<Sample> {
         // Each page starts behind an item that exists; a stride keeps neighbours apart.
         let count = self.items / PAGE - 1;
         let starts: Vec<usize> = (0..count).map(|page| (page * 7 % count) * PAGE).collect();
@@ -105,14 +107,6 @@ impl Pages {
             .iter()
             .map(|start| format!("[\"{}\"", (self.name)(start + 1)))
             .collect();
-        if self.first {
-            // Other repositories stand before these, so that only the number is known.
-            let target = format!("{}?n={PAGE}", self.target);
-            let items = self.probe(peer, &target)?;
-            return requests::repeat(bench, peer, &[Asked::get(&target)], &|_, answer, body| {
-                answer.status == 200 && elements(body) == items
-            });
-        }
         let items = self.probe(peer, &targets[0])?;
         let asked: Vec<Asked> = targets.iter().map(|target| Asked::get(target)).collect();
         requests::repeat(bench, peer, &asked, &|index, answer, body| {
@@ -122,10 +116,25 @@ impl Pages {
         })
     }
 
+    /// Asks for the first page only.
+    fn repeat_first(&self, bench: &Bench, peer: &Peer) -> Result<Sample> {
+        // Other repositories stand before these, so that only the number is known.
+        let target = self.first();
+        let items = self.probe(peer, &target)?;
+        requests::repeat(bench, peer, &[Asked::get(&target)], &|_, answer, body| {
+            answer.status == 200 && elements(body) == items
+        })
+    }
+
+    /// Returns the target of the first page.
+    pub(crate) fn first(&self) -> String {
+        format!("{}?n={PAGE}", self.target)
+    }
+
     /// Asks one page, again and again while the server does not yet know all that was written
     /// beside it, and returns how many items it has: docker-registry 2.8 answers a request for a
     /// page of tags with all of them.
-    fn probe(&self, peer: &Peer, target: &str) -> Result<usize> {
+    pub(crate) fn probe(&self, peer: &Peer, target: &str) -> Result<usize> {
         let started = now();
         loop {
             let mut body = Vec::new();
@@ -164,7 +173,7 @@ fn holds(body: &[u8], part: &[u8]) -> bool {
 }
 
 /// Writes a repository that holds one manifest.
-fn write_repository(repository: &Path, digest: &str) -> Result<()> {
+pub(crate) fn write_repository(repository: &Path, digest: &str) -> Result<()> {
     let revisions = repository.join("_manifests/revisions");
     write_link(&revisions.join(digest.replace(':', "/")), digest)?;
     // By this directory Distribution knows a repository.
@@ -172,7 +181,7 @@ fn write_repository(repository: &Path, digest: &str) -> Result<()> {
     Ok(())
 }
 
-fn write_tag(repository: &Path, tag: &str, digest: &str) -> Result<()> {
+pub(crate) fn write_tag(repository: &Path, tag: &str, digest: &str) -> Result<()> {
     // Its history, `index/`, is left out: no listing reads it, and it is most of the files.
     write_link(
         &repository.join("_manifests/tags").join(tag).join("current"),

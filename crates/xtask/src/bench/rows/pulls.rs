@@ -21,6 +21,25 @@ pub(super) fn alone(bench: &Bench, peer: &Peer, _: Turn) -> Result<Sample> {
     pulled(bench, peer, 1, TIMES)
 }
 
+/// Ranges over one connection, from all over the layer.
+pub(super) fn ranges(bench: &Bench, peer: &Peer, _: Turn) -> Result<Sample> {
+    let layer = &bench.layer;
+    let size = bench.sizes.range;
+    let count = layer.size() / size;
+    let mut connection = Connection::open(peer.address)?;
+    let ((), cost) = peer.measure(|| {
+        // A stride that shares no factor with the count visits every range, none after its neighbour.
+        (0..count * TIMES).try_for_each(|index| {
+            let from = index * 7 % count * size;
+            registry::pull_range(&mut connection, BASE, layer, (from, from + size))
+        })
+    })?;
+    Ok(Sample {
+        work: (count * TIMES * size) as f64 / MIB as f64,
+        cost,
+    })
+}
+
 /// Eight pulls over eight connections.
 pub(super) fn eight(bench: &Bench, peer: &Peer, _: Turn) -> Result<Sample> {
     pulled(bench, peer, 8, 1)

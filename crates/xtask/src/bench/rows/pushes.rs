@@ -68,7 +68,7 @@ fn pushed(peer: &Peer, contents: &[Content], way: Way) -> Result<Sample> {
     for content in contents {
         bytes += content.size();
         registry::pull(&mut connections[0], REPOSITORY, content, Check::Whole)?;
-        peer.discard(content.digest())?;
+        peer.discard(REPOSITORY, content.digest())?;
     }
     Ok(Sample {
         work: bytes as f64 / MIB as f64,
