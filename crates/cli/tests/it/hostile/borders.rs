@@ -79,7 +79,7 @@ fn no_second_request_is_found_in_the_first() {
             &subject,
             &format!("{coded}{coding}\r\n\r\n0\r\n\r\n{HIDDEN}"),
         );
-        assert_eq!(told, [501, 404], "{coding}");
+        assert_eq!(told, [400, 404], "{coding}");
     }
     let old =
         "POST /v2/ HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked";
