@@ -206,7 +206,6 @@ impl Failure {
     }
 
     /// Returns a header of the answer.
-    #[cfg(test)]
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let (_, value) = self.headers.iter().find(|(known, _)| known == name)?;
         value.to_str().ok()
