@@ -4,12 +4,14 @@ use http::HeaderMap;
 use http::header::{IF_NONE_MATCH, IF_RANGE};
 use wharfinger_oci::Digest;
 
-/// Tells whether the client has the content already, as `If-None-Match` says.
+/// Tells whether the client has the content already, as `If-None-Match` says. A digest without quotes is
+/// no entity tag, and counts all the same, as in Distribution.
 pub(crate) fn is_known(headers: &HeaderMap, digest: &Digest) -> bool {
     if !headers.contains_key(IF_NONE_MATCH) {
         return false;
     }
-    let tag = format!("\"{digest}\"");
+    let plain = digest.to_string();
+    let tag = format!("\"{plain}\"");
     let values = headers
         .get_all(IF_NONE_MATCH)
         .iter()
@@ -20,7 +22,7 @@ pub(crate) fn is_known(headers: &HeaderMap, digest: &Digest) -> bool {
         .map(str::trim)
         .any(|known| {
             // The comparison is the weak one, which does not see whether a tag is a weak one.
-            known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag
+            known == "*" || known == plain || known.strip_prefix("W/").unwrap_or(known) == tag
         })
 }
 
@@ -45,14 +47,14 @@ mod tests {
     }
 
     #[test]
-    fn content_is_known_by_its_digest_in_quotes() {
+    fn content_is_known_by_its_digest() {
         let digest = Digest::of(Algorithm::Sha256, b"");
         let known = |value: &str| is_known(&headers(IF_NONE_MATCH, value), &digest);
         assert!(known(&format!("\"{digest}\"")));
         assert!(known(&format!("W/\"{digest}\"")));
         assert!(known(&format!("\"x\", \"{digest}\"")));
         assert!(known("*"));
-        assert!(!known(&digest.to_string()));
+        assert!(known(&digest.to_string()));
         assert!(!known("\"x\""));
         assert!(!is_known(&HeaderMap::new(), &digest));
     }

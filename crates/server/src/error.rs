@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | no such path | `UNSUPPORTED` | 404 |
 //! | method that the path does not have, or deleting while it is off | `UNSUPPORTED` | 405 |
-//! | transfer coding other than chunks | `UNSUPPORTED` | 501 |
+//! | transfer coding other than chunks | `UNSUPPORTED` | 400 |
 //! | path and query too long | `NAME_INVALID` | 414 |
 //! | malformed name, tag, digest, query | `…_INVALID` | 400 |
 //! | reading a manifest by what is neither tag nor digest | `MANIFEST_UNKNOWN` | 404 |
@@ -110,7 +110,8 @@ pub static CODING_UNSUPPORTED: Code = Code {
     id: "UNSUPPORTED",
     message: "the transfer coding is unsupported",
     description: "The body is coded in a way that is not undone here; chunks alone are.",
-    status: StatusCode::NOT_IMPLEMENTED,
+    // HTTP has 501 for it, which would wake an operator about a client's fault.
+    status: StatusCode::BAD_REQUEST,
 };
 
 /// The body stood still, or came by drops.
@@ -205,7 +206,6 @@ impl Failure {
     }
 
     /// Returns a header of the answer.
-    #[cfg(test)]
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let (_, value) = self.headers.iter().find(|(known, _)| known == name)?;
         value.to_str().ok()

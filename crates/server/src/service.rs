@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::header::{ALLOW, CONNECTION, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version};
 use hyper::body::Incoming;
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
@@ -26,7 +26,7 @@ use crate::listener::UnderWay;
 use crate::metrics::{Handler, Shed};
 use crate::quotas::Place;
 use crate::request::{REQUEST_ID, RequestInfo, Via};
-use crate::response::{Body, Response};
+use crate::response::{Body, Reply, Response};
 use crate::router::{Action, route};
 
 /// 8 KiB: longest path and query together, several times that of the longest name and token.
@@ -159,10 +159,22 @@ async fn dispatch(
         },
         // What is wrong with a request is told to those alone who may talk to the registry.
         Err(failure) => match call.app.gate.grant(&principal, Ping) {
-            Ok(_) => Err(fail_after(failure, body).await),
+            Ok(_) => {
+                let failure = fail_after(failure, body).await;
+                methods_asked_for(call, &failure).ok_or(failure)
+            }
             Err(denied) => Err(fail_after(denied, body).await),
         },
     }
+}
+
+/// Answers which methods a path has to whoever asks for nothing else, as browsers do on behalf of pages of
+/// other origins that the configuration lets in.
+fn methods_asked_for(call: &Call, failure: &Failure) -> Option<Response> {
+    let asks = *call.request.method() == Method::OPTIONS;
+    let methods = failure.header(ALLOW.as_str()).filter(|_| asks)?;
+    let methods = HeaderValue::from_str(methods).ok()?;
+    Some(Reply::new(StatusCode::OK).header(ALLOW, methods).done())
 }
 
 fn asked_for(call: &Call) -> Result<Action, Failure> {

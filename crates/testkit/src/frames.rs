@@ -58,6 +58,13 @@ pub struct Frame {
     pub payload: Vec<u8>,
 }
 
+impl Frame {
+    /// Returns the status, if this is the head of an answer.
+    pub fn status(&self) -> Option<u16> {
+        (self.kind == HEADERS).then(|| status(&self.payload))
+    }
+}
+
 /// A connection of HTTP/2.
 #[derive(Debug)]
 pub struct Frames(TcpStream);

@@ -38,7 +38,7 @@ enum Reading {
 #[test]
 fn no_second_request_is_found_in_the_first() {
     use Reading::{Followed, Last, Refused};
-    let subject = Subject::new("hostile/smuggling");
+    let mut subject = Subject::new("hostile/smuggling");
     for (headers, reading) in [
         ("Content-Length: 5\r\nTransfer-Encoding: chunked", Last),
         ("Transfer-Encoding: chunked\r\nContent-Length: 5", Last),
@@ -55,7 +55,6 @@ fn no_second_request_is_found_in_the_first() {
         ("Transfer-Encoding: \u{b}chunked", Refused),
         ("Transfer-Encoding: xchunked", Refused),
         ("Transfer-Encoding: chunked, gzip", Refused),
-        ("Transfer-Encoding: chunked, chunked", Refused),
         (
             "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
             Refused,
@@ -74,9 +73,12 @@ fn no_second_request_is_found_in_the_first() {
         }
     }
     // What is below the chunks would be taken for content.
-    let coded = "PUT /v2/a/manifests/v1 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked";
-    let told = answers(&subject, &format!("{coded}\r\n\r\n0\r\n\r\n{HIDDEN}"));
-    assert_eq!(told, [501, 404]);
+    for coding in ["gzip, chunked", "chunked, chunked"] {
+        let start = subject.start();
+        let coded = format!("PATCH {start} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: {coding}");
+        let told = answers(&subject, &format!("{coded}\r\n\r\n0\r\n\r\n{HIDDEN}"));
+        assert_eq!(told, [400, 404], "{coding}");
+    }
     let old =
         "POST /v2/ HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked";
     let told = answers(&subject, &format!("{old}\r\n\r\n0\r\n\r\n{HIDDEN}"));

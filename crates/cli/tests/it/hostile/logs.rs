@@ -71,7 +71,7 @@ fn nothing_that_a_client_sends_makes_a_line_of_the_log() {
     }
 }
 
-/// Twelve requests that would like to write lines of their own: into the user agent, the path, the
+/// Sixteen requests that would like to write lines of their own: into the user agent, the path, the
 /// repository, the tag, the name of a user and of the request.
 fn forge(subject: &mut Subject) {
     let target = subject.target("manifests/x%0d%0aERROR%20forged");
@@ -83,7 +83,8 @@ fn forge(subject: &mut Subject) {
         "/v2/a/tags/list?last=%0d%0aERROR%20forged",
     ] {
         for (name, value) in [
-            ("User-Agent", "x\u{85}ERROR forged\u{2028}"),
+            ("User-Agent", "x\" 200 0 \"-\" \"forged\tERROR"),
+            ("Referer", "x\u{85}ERROR forged\u{2028}"),
             ("X-Request-Id", "ERROR\u{85}forged"),
             ("Authorization", &format!("Basic {login}")),
         ] {
@@ -113,7 +114,13 @@ fn as_many_lines_as_requests_are_in_the_access_log_and_none_is_forged() {
             .lines()
             .filter(|line| line.contains("\"GET ") || line.contains("answered"));
         let asked = lines.filter(|line| !line.contains("/v2/ ") && !line.contains("\"/v2/\""));
-        assert_eq!(asked.count(), 12 + 1, "{log}");
+        assert_eq!(asked.count(), 16 + 1, "{log}");
+        // Three fields of Distribution's form stand in quotes, and none of them ends early.
+        for line in log.lines().filter(|line| line.contains("] \"GET ")) {
+            let quotes = line.matches('"').count() - line.matches("\\\"").count();
+            assert_eq!(quotes, 6, "{line}");
+        }
+
         assert!(!log.lines().any(|line| line.starts_with("ERROR")), "{log}");
         assert!(
             !log.contains(['\u{1b}', '\u{85}', '\u{2028}', '\r']),

@@ -90,6 +90,21 @@ fn a_method_that_a_path_does_not_have_is_405_and_the_others_are_named() {
 }
 
 #[test]
+fn the_methods_of_a_path_can_be_asked_for() {
+    let mut subject = Subject::new("errors/options");
+    for (below, allowed) in [
+        ("manifests/v1", "GET, HEAD, PUT, DELETE"),
+        ("tags/list", "GET, HEAD"),
+        ("blobs/uploads/", "POST"),
+    ] {
+        let answer = subject.ask("OPTIONS", below).expect(200).unwrap();
+        assert_eq!(answer.header("allow"), Some(allowed));
+        assert!(answer.body.is_empty());
+    }
+    assert_eq!(subject.ask("OPTIONS", "nothing").status(), 404);
+}
+
+#[test]
 fn a_proxy_parameter_is_passed_over() {
     let mut subject = Subject::new("errors/ns");
     let index = subject.push_index("v1", serde_json::json!({}));
