@@ -104,7 +104,7 @@ impl Asked {
 }
 
 /// Says whether the answer to the request of this number is right.
-pub(super) type Right<'a> = &'a (dyn Fn(usize, &Answer, &[u8]) -> bool + Sync);
+pub(super) type Right<'a> = &'a dyn Fn(usize, &Answer, &[u8]) -> bool;
 
 /// Asks `asked`, one after the other and again from the start, until the time is over.
 pub(super) fn repeat(
@@ -128,8 +128,9 @@ pub(super) fn repeat(
 /// Keeps one request under way on each connection until the time is over; returns how many were
 /// answered.
 ///
-/// One thread does it all, since a second would mostly take time from the server. Whichever connection has an answer is served next: waiting for them in turn would couple the
-/// threads or processes of a server, of which each has some of the connections.
+/// One thread does it all, since a second would mostly take time from the server. Whichever
+/// connection has an answer is served next: waiting for them in turn would couple the threads or
+/// processes of a server, of which each has some of the connections.
 fn drive(
     connections: &mut [Connection],
     asked: &[Asked],
