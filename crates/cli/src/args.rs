@@ -18,6 +18,7 @@ use crate::maintenance::{GarbageArgs, UploadsCommand};
   wharfinger check config.yml      what is wrong with the file, or what it amounts to
   wharfinger garbage-collect config.yml      free what nothing needs, while nobody pushes
   wharfinger uploads list config.yml         what was begun and not finished
+  wharfinger content serve …       a content store for containerd, see its --help
 
 Then, from another terminal:
   docker tag alpine localhost:5000/alpine && docker push localhost:5000/alpine"
@@ -43,8 +44,8 @@ Variables lie over the file: REGISTRY_HTTP_ADDR sets http.addr, REGISTRY_STORAGE
 storage.delete.enabled, and so on for every key.
 
 The log goes to standard error, the access log to standard output. The first SIGTERM lets requests end \
-(http.draintimeout), the second does not; SIGHUP reads log.level again. http.debug.addr opens a listener \
-for operators: /livez, /readyz, /debug/health and metrics.",
+(http.draintimeout), the second does not; SIGHUP reads log.level and the files of TLS again. \
+http.debug.addr opens a listener for operators: /livez, /readyz, /debug/health and metrics.",
         after_help = "Examples:
   wharfinger serve
   wharfinger serve /etc/docker/registry/config.yml
@@ -101,12 +102,103 @@ Distribution registry is not noticed: make sure that none writes there.",
         command: UploadsCommand,
     },
 
+    /// Serve containerd's content service
+    Content {
+        /// What to do.
+        #[command(subcommand)]
+        command: ContentCommand,
+    },
+
     /// Print the tables of docs/configuration.md into that file
     #[command(hide = true)]
     RefreshDocs {
         /// The file to bring up to date
         file: PathBuf,
     },
+}
+
+/// What can be done with the content service.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ContentCommand {
+    /// Be the content store of a containerd, or a content store by itself
+    #[command(
+        long_about = "Be the content store of a containerd, or a content store by itself, until SIGTERM \
+or SIGINT.
+
+What is written lies in the storage directory of a registry, beside what that has; bytes that both have \
+lie there once. One socket is one tenant: it lists and removes only what it has itself.
+
+In mode `plugin` a containerd uses the socket in place of its own store. Its configuration says so:
+
+  disabled_plugins = [\"io.containerd.content.v1.content\"]
+  [proxy_plugins.wharfinger]
+    type = \"content\"
+    address = \"/run/wharfinger/content.sock\"
+
+In mode `direct` clients speak to the socket as if it were containerd's own.",
+        after_help = "Examples:
+  wharfinger content serve --socket /run/wharfinger/content.sock --root /var/lib/registry
+  wharfinger content serve --socket ./c.sock --root ./wharfinger-data --mode direct
+  wharfinger content serve --socket ./c.sock --upstream /run/containerd/containerd.sock --mode direct"
+    )]
+    Serve(ContentServeArgs),
+}
+
+/// Where and how to serve content.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ContentServeArgs {
+    /// Where to listen; only our own user can connect. The directory must be closed to others' writes
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: PathBuf,
+    /// The storage directory, the `rootdirectory` of a registry; made if it is not there
+    #[arg(long, value_name = "DIR", required_unless_present = "upstream")]
+    pub(crate) root: Option<PathBuf>,
+    /// The socket of another content store, ours or a containerd's, to pass every call on to
+    #[arg(long, value_name = "SOCKET", conflicts_with_all = ["root", "tenant", "share"])]
+    pub(crate) upstream: Option<PathBuf>,
+    /// Whom the socket serves
+    #[arg(long, value_enum, default_value_t = ContentMode::Plugin)]
+    pub(crate) mode: ContentMode,
+    /// Whose content it is; two sockets of one name see the same [default: the name of the socket]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) tenant: Option<String>,
+    /// Whether what anybody has stored is had by its digest [default: on for plugin, off for direct]
+    #[arg(long, value_enum, value_name = "on|off", hide_possible_values = true)]
+    pub(crate) share: Option<Switch>,
+    /// The least serious lines of the log
+    #[arg(long, value_enum, value_name = "LEVEL", default_value_t = LogLevelArg::Info)]
+    pub(crate) log_level: LogLevelArg,
+}
+
+/// Whom a socket serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ContentMode {
+    /// A containerd that has us as its content plugin
+    Plugin,
+    /// Clients of containerd, as if we were it
+    Direct,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Switch {
+    /// Yes
+    On,
+    /// No
+    Off,
+}
+
+/// How serious a line of the log is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogLevelArg {
+    /// What went wrong
+    Error,
+    /// What may go wrong
+    Warn,
+    /// What happens
+    Info,
+    /// All of it
+    Debug,
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@
 
 mod address;
 mod check;
+mod content;
 mod docs;
 mod effective;
 mod environment;
@@ -33,6 +34,7 @@ mod tree;
 mod types;
 mod validation;
 
+pub(crate) use content::ContentConfig;
 pub(crate) use docs::refresh as refresh_docs;
 pub(crate) use environment::{CONFIGURATION_PATH, PREFIX as VARIABLE_PREFIX};
 pub(crate) use fault::Report;

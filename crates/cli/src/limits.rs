@@ -26,7 +26,7 @@ pub(crate) fn limits(config: &LimitsConfig) -> Limits {
 /// connections they are enough for.
 ///
 /// The soft limit is mostly 1,024, for the sake of programs that use `select`.
-fn enough_for(wanted: usize) -> usize {
+pub(crate) fn enough_for(wanted: usize) -> usize {
     let found = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: found.maximum,

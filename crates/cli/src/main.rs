@@ -5,6 +5,7 @@
 
 mod args;
 mod config;
+mod content;
 mod gate;
 mod limits;
 mod maintenance;
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow, bail};
 use clap::Parser;
 
-use args::{Args, Command};
+use args::{Args, Command, ContentCommand};
 use config::{Loaded, Report};
 
 #[global_allocator]
@@ -69,6 +70,12 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             let settings = load_named(command.config().cloned())?.settings;
             telemetry::init(&settings.log)?;
             maintenance::uploads(&settings, &command)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Content {
+            command: ContentCommand::Serve(args),
+        } => {
+            content::serve(&args)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::RefreshDocs { file } => {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures_util::future::join_all;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 use wharfinger_driver::{Driver, Filesystem, Held};
 use wharfinger_runtime::{Runtime, Secret};
 use wharfinger_server::{Config, Endpoint, EventCounters, Health, HttpMetrics, Parts, Server};
@@ -18,11 +20,11 @@ use wharfinger_store::{
 use crate::config::{CacheConfig, DriverConfig, Listen, ServeConfig, Verify};
 use crate::operation::{self, Shown};
 use crate::storage::Storage;
-use crate::{gate, limits, maintenance, systemd};
+use crate::{content, gate, limits, maintenance, systemd};
 
 /// 16 calls at once: enough to keep any disk busy, and each thread costs a megabyte or two.
 /// `maxthreads` of a file may only make it fewer.
-const MOST_THREADS: usize = 16;
+pub(crate) const MOST_THREADS: usize = 16;
 
 /// 2 s: threads that a burst has made do not stay.
 const THREAD_KEEP_ALIVE: Duration = Duration::from_secs(2);
@@ -49,24 +51,33 @@ pub(crate) fn serve(
         DriverConfig::Filesystem { max_threads, .. } => (*max_threads).min(MOST_THREADS),
         DriverConfig::Memory => MOST_THREADS,
     };
-    // This thread accepts connections; workers serve them.
-    let home = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        // One more, for the name service.
-        .max_blocking_threads(threads + gate::threads(&config.auth) + 1)
-        .thread_keep_alive(THREAD_KEEP_ALIVE)
-        .build()
-        .context("cannot start the main thread")?;
-    let workers = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let runtime = Runtime::new(threads)
-        .with_workers(workers, home.handle().clone())
-        .context("cannot start the threads")?;
+    // One more, for the name service.
+    let (home, runtime) = start_threads(threads, gate::threads(&config.auth) + 1)?;
     // This comes first: it makes ./wharfinger-data, for its owner alone.
     let secret = config.http.secret.obtain(&*runtime.entropy)?;
     let result = home.block_on(run(config, runtime, secret, handed_down, reload));
     // Whoever is still in a blocking call after all the waiting is not waited for.
     home.shutdown_background();
     result
+}
+
+/// Starts the threads: this one accepts connections, workers serve them, `blocking` ones wait for the
+/// disk, and `more` for what else blocks.
+pub(crate) fn start_threads(
+    blocking: usize,
+    more: usize,
+) -> anyhow::Result<(tokio::runtime::Runtime, Runtime)> {
+    let home = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(blocking + more)
+        .thread_keep_alive(THREAD_KEEP_ALIVE)
+        .build()
+        .context("cannot start the main thread")?;
+    let workers = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let runtime = Runtime::new(blocking)
+        .with_workers(workers, home.handle().clone())
+        .context("cannot start the threads")?;
+    Ok((home, runtime))
 }
 
 async fn run(
@@ -77,8 +88,10 @@ async fn run(
     reload: impl Fn() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let signals = Signals::install()?;
+    let drain_timeout = config.http.drain_timeout;
     let Bound {
         server,
+        contents,
         filesystem,
         _held,
     } = bind(config, &runtime, secret, handed_down).await?;
@@ -91,23 +104,19 @@ async fn run(
         read_again(&reload);
         files.notify_one();
     });
+    let stopping = CancellationToken::new();
+    let contents = join_all(contents.into_iter().map(|content| {
+        let stopping = stopping.clone();
+        content.run(drain_timeout, stopping.cancelled_owned())
+    }));
     let asked = async move {
         asked.await;
         systemd::notify("STOPPING=1");
+        stopping.cancel();
     };
     let ended = async {
-        server.run(asked).await;
-        // What cut requests had sent of their uploads is being saved.
-        if !tasks_end(&runtime, LAST_TASKS_TIMEOUT).await {
-            tracing::warn!(
-                timeout = ?LAST_TASKS_TIMEOUT,
-                "ending although not everything is done; what was not can be done again"
-            );
-            return;
-        }
-        if let Some(filesystem) = filesystem {
-            close(&filesystem, &runtime).await;
-        }
+        tokio::join!(server.run(asked), contents);
+        settle(filesystem, &runtime).await;
     };
     tokio::select! {
         () = ended => tracing::info!("ended"),
@@ -120,6 +129,8 @@ async fn run(
 /// A registry that listens.
 struct Bound {
     server: Server,
+    /// The sockets of the content service.
+    contents: Vec<wharfinger_content::Server>,
     /// To be closed at the end.
     filesystem: Option<Filesystem>,
     /// Keeps collectors of garbage away as long as it lives.
@@ -183,6 +194,9 @@ async fn bind(
         };
         operation::show(debug, shown, runtime).await?;
     }
+    let contents = config.content.iter();
+    let contents = contents.map(|socket| content::bind(socket, &store, runtime));
+    let contents = contents.collect::<anyhow::Result<_>>()?;
     let parts = Parts {
         store,
         gate: gate::gate(&config.auth, runtime)?,
@@ -200,6 +214,7 @@ async fn bind(
     }
     Ok(Bound {
         server,
+        contents,
         filesystem,
         _held: held,
     })
@@ -214,6 +229,10 @@ fn store_options(config: &ServeConfig, secret: Secret<Vec<u8>>) -> StoreOptions 
     };
     options.manifest_rules = config.manifest_rules.clone();
     options.catalog_rescan = config.catalog_rescan;
+    options.tag_lookups = match config.storage.tag_lookups {
+        0 => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+        given => given,
+    };
     options
 }
 
@@ -234,6 +253,21 @@ fn endpoints(listen: &Listen, handed_down: Vec<Endpoint>) -> anyhow::Result<Vec<
         Listen::Unix(path) => Endpoint::Unix { path: path.clone() },
     };
     Ok(vec![endpoint])
+}
+
+/// Waits for what is left to do once nothing is served any more.
+pub(crate) async fn settle(filesystem: Option<Filesystem>, runtime: &Runtime) {
+    // What cut requests had sent of their uploads is being saved.
+    if !tasks_end(runtime, LAST_TASKS_TIMEOUT).await {
+        tracing::warn!(
+            timeout = ?LAST_TASKS_TIMEOUT,
+            "ending although not everything is done; what was not can be done again"
+        );
+        return;
+    }
+    if let Some(filesystem) = filesystem {
+        close(&filesystem, runtime).await;
+    }
 }
 
 /// Asks all tasks to end; tells whether they did in time.
@@ -289,14 +323,15 @@ fn cache(
 
 /// The signals that end the process: the first asks for it, the second insists. And the one that has files
 /// read again.
-struct Signals {
+pub(crate) struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
     hangup: tokio::signal::unix::Signal,
 }
 
 impl Signals {
-    fn install() -> anyhow::Result<Self> {
+    /// Listens for them from now on.
+    pub(crate) fn install() -> anyhow::Result<Self> {
         let install = |kind| signal(kind).context("cannot listen for signals");
         Ok(Self {
             terminate: install(SignalKind::terminate())?,
@@ -307,7 +342,7 @@ impl Signals {
 
     /// Returns a future for the first signal, one for the second, and one that never ends and has files
     /// read again; the latter two have to be polled from the beginning, too.
-    fn split(
+    pub(crate) fn split(
         self,
         reload: impl Fn(),
     ) -> (

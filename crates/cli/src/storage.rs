@@ -41,14 +41,31 @@ impl Storage {
                 (Arc::new(Memory::new()), None)
             }
         };
+        Ok(Self::over(driver, filesystem, disk, runtime))
+    }
+
+    /// Opens a directory.
+    pub(crate) fn in_directory(root: &Path, runtime: &Runtime) -> anyhow::Result<Self> {
+        let filesystem = filesystem(root, Durability::Full, runtime)?;
+        let driver = Arc::new(filesystem.clone());
+        let disk = Some(Disk::of(root));
+        Ok(Self::over(driver, Some(filesystem), disk, runtime))
+    }
+
+    fn over(
+        driver: Arc<dyn Driver>,
+        filesystem: Option<Filesystem>,
+        disk: Option<Disk>,
+        runtime: &Runtime,
+    ) -> Self {
         let metrics = Arc::new(DriverMetrics::new());
         let observed = Observed::new(driver, Arc::clone(&metrics), Arc::clone(&runtime.clock));
-        Ok(Self {
+        Self {
             driver: Arc::new(observed),
             filesystem,
             metrics,
             disk,
-        })
+        }
     }
 
     /// Keeps away whoever collects garbage, until the process ends.

@@ -19,6 +19,7 @@
 pub mod commits;
 pub mod deleting;
 pub mod ingests;
+pub mod links;
 pub mod listing;
 pub mod model;
 pub mod reading;
@@ -210,6 +211,12 @@ macro_rules! driver_conformance {
                     a_rewrite_loses_the_note
                     a_note_about_an_older_version_does_not_count
                     marking_changes_nothing_else
+                }
+                links {
+                    a_second_name_stays_when_the_first_goes
+                    a_second_name_is_as_verified_as_the_first
+                    a_name_that_is_taken_is_replaced_when_told_to
+                    only_a_value_has_a_second_name
                 }
                 model {
                     random_operations_do_as_a_map_does

@@ -80,6 +80,13 @@ pub trait Driver: Debug + Send + Sync + 'static {
     /// know that it is. Fails with `NotFound`.
     async fn settle(&self, path: &DriverPath) -> Result<()>;
 
+    /// Gives the value at `from` the second name `to`: it lies there whole, and stays when the first
+    /// name is deleted or given to another value. Fails with `NotFound`, and with `Unsupported` where
+    /// values have one name only, in general or between these two places.
+    ///
+    /// The name itself may be lost with the power. Dropping the future may leave it made.
+    async fn link(&self, from: &DriverPath, to: &DriverPath, condition: Condition) -> Result<()>;
+
     /// Returns a URL at which a client may do `method` on `path` by itself for `expiry`. Fails with
     /// `Unsupported` unless [`Capabilities::redirect`].
     async fn redirect(
@@ -104,6 +111,8 @@ pub struct Capabilities {
     pub resume_anywhere: bool,
     /// What an ingest holds is a value at its path already before the commit, so others can read it there.
     pub staged_is_visible: bool,
+    /// Values can have several names, see [`Driver::link`].
+    pub links: bool,
     /// Asking costs a round trip, so that it pays to remember what was told.
     pub remote: bool,
 }

@@ -12,8 +12,8 @@ use futures_util::{StreamExt as _, stream};
 use wharfinger_runtime::{Clock, SystemClock};
 
 use crate::{
-    Capabilities, Driver, DriverPath, Durability, ErrorKind, Ingest, Metadata, Method, Page, Put,
-    ReadRange, ReadStream, RedirectMethod, Result, Resume, Target,
+    Capabilities, Condition, Driver, DriverPath, Durability, ErrorKind, Ingest, Metadata, Method,
+    Page, Put, ReadRange, ReadStream, RedirectMethod, Result, Resume, Target,
 };
 
 pub use plan::{Fault, FaultPlan, LoggedCall};
@@ -168,6 +168,11 @@ impl Driver for Faulty {
         self.script
             .around(Method::Settle, path, self.inner.settle(path))
             .await
+    }
+
+    async fn link(&self, from: &DriverPath, to: &DriverPath, condition: Condition) -> Result<()> {
+        let call = self.inner.link(from, to, condition);
+        self.script.around(Method::Link, to, call).await
     }
 
     async fn redirect(

@@ -12,6 +12,7 @@ mod hold;
 mod hot;
 mod ingest;
 mod journal;
+mod link;
 mod list;
 mod names;
 mod read;
@@ -36,8 +37,8 @@ use rustix::fs::OFlags;
 use wharfinger_runtime::Runtime;
 
 use crate::{
-    Capabilities, Driver, DriverPath, Durability, Error, ErrorKind, Ingest, Metadata, Page, Put,
-    ReadRange, ReadStream, RedirectMethod, Result, Resume, Target,
+    Capabilities, Condition, Driver, DriverPath, Durability, Error, ErrorKind, Ingest, Metadata,
+    Page, Put, ReadRange, ReadStream, RedirectMethod, Result, Resume, Target,
 };
 
 use self::buffers::Buffers;
@@ -312,6 +313,7 @@ impl Driver for Filesystem {
             directories: true,
             resume_anywhere: true,
             staged_is_visible: true,
+            links: true,
             remote: false,
         }
     }
@@ -378,6 +380,12 @@ impl Driver for Filesystem {
     async fn settle(&self, path: &DriverPath) -> Result<()> {
         let path = path.clone();
         self.blocking(move |inner| inner.settle(&path)).await
+    }
+
+    async fn link(&self, from: &DriverPath, to: &DriverPath, condition: Condition) -> Result<()> {
+        let (from, to) = (from.clone(), to.clone());
+        self.blocking(move |inner| inner.link(&from, &to, condition))
+            .await
     }
 
     async fn redirect(&self, path: &DriverPath, _: RedirectMethod, _: Duration) -> Result<String> {

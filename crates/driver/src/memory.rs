@@ -15,8 +15,8 @@ use bytes::Bytes;
 use wharfinger_runtime::{Clock, SystemClock};
 
 use crate::{
-    Capabilities, Driver, DriverPath, Durability, Error, ErrorKind, Ingest, Metadata, Page, Put,
-    ReadRange, ReadStream, RedirectMethod, Result, Resume, Target,
+    Capabilities, Condition, Driver, DriverPath, Durability, Error, ErrorKind, Ingest, Metadata,
+    Page, Put, ReadRange, ReadStream, RedirectMethod, Result, Resume, Target,
 };
 
 use multipart::MultipartIngest;
@@ -117,6 +117,7 @@ impl Driver for Memory {
             directories: false,
             resume_anywhere: !self.options.s3_like,
             staged_is_visible: false,
+            links: false,
             remote: self.options.s3_like,
         }
     }
@@ -185,6 +186,10 @@ impl Driver for Memory {
         // Nothing here outlives the process, so nothing is to be done; but a caller that settles
         // what is not there has to hear of it here too.
         self.storage.open(path).map(drop)
+    }
+
+    async fn link(&self, _from: &DriverPath, to: &DriverPath, _: Condition) -> Result<()> {
+        Err(error(ErrorKind::Unsupported, to))
     }
 
     async fn redirect(

@@ -24,6 +24,8 @@ pub enum Method {
     MarkVerified,
     /// [`crate::Driver::settle`]
     Settle,
+    /// [`crate::Driver::link`]
+    Link,
     /// [`crate::Driver::redirect`]
     Redirect,
     /// [`crate::Ingest::append`]
@@ -44,7 +46,7 @@ pub enum Method {
 
 impl Method {
     /// All methods, in the order of their declaration.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Stat,
         Self::Get,
         Self::Read,
@@ -55,6 +57,7 @@ impl Method {
         Self::Resume,
         Self::MarkVerified,
         Self::Settle,
+        Self::Link,
         Self::Redirect,
         Self::Append,
         Self::Checkpoint,
@@ -79,6 +82,7 @@ impl Method {
             Self::Resume => "resume",
             Self::MarkVerified => "mark_verified",
             Self::Settle => "settle",
+            Self::Link => "link",
             Self::Redirect => "redirect",
             Self::Append => "append",
             Self::Checkpoint => "checkpoint",

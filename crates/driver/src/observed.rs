@@ -13,8 +13,8 @@ use tracing::{Instrument as _, Span, debug, debug_span};
 use wharfinger_runtime::Clock;
 
 use crate::{
-    Capabilities, Driver, DriverPath, Durability, Ingest, Metadata, Method, Page, Put, ReadRange,
-    ReadStream, RedirectMethod, Result, Resume, Target,
+    Capabilities, Condition, Driver, DriverPath, Durability, Ingest, Metadata, Method, Page, Put,
+    ReadRange, ReadStream, RedirectMethod, Result, Resume, Target,
 };
 
 pub use metrics::{DURATION_BOUNDS, DriverMetrics, MethodMetrics};
@@ -141,6 +141,11 @@ impl Driver for Observed {
         self.observer
             .watch(Method::Settle, Some(path), self.inner.settle(path))
             .await
+    }
+
+    async fn link(&self, from: &DriverPath, to: &DriverPath, condition: Condition) -> Result<()> {
+        let call = self.inner.link(from, to, condition);
+        self.observer.watch(Method::Link, Some(to), call).await
     }
 
     async fn redirect(

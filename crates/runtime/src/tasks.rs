@@ -64,6 +64,12 @@ impl Tasks {
         self.shutdown.clone().cancelled_owned()
     }
 
+    /// Returns how many tasks have not ended.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.tracker.len()
+    }
+
     /// Tells whether [`Tasks::shut_down`] was called.
     #[must_use]
     pub fn is_shutting_down(&self) -> bool {

@@ -6,7 +6,8 @@
 //!   tag leads to: itself, the children of an index, the subject and the referrers of a manifest, on
 //!   and on, as far as the repository links them;
 //! - what these manifests name, wherever its bytes lie, and the signatures beside those of schema 1;
-//! - what links with tarsum digests name.
+//! - what links with tarsum digests name;
+//! - what a tenant of the content service claims.
 //!
 //! A blob that is linked and that no manifest names is garbage, as in Distribution: its push was given
 //! up, or its manifest deleted. [`GarbageOptions::keep_younger`] keeps those that may be part of a push
@@ -21,6 +22,7 @@
 //! that is marked and 80 for each blob that is garbage; 130 for each manifest of the repository that it is
 //! at, 350 with `delete_untagged`, and 80 for each manifest that it removes.
 
+mod claims;
 mod graph;
 mod mark;
 mod marks;

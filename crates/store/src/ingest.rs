@@ -1,7 +1,7 @@
 //! The one ingest engine: values that arrive piece by piece, are hashed as they arrive, survive
 //! whoever takes them in, and become blobs by one commit.
 //!
-//! An HTTP upload is an ingest; what containerd writes will be one. [`IngestSet`] is where a
+//! An HTTP upload is an ingest, and so is what containerd writes. [`IngestSet`] is where a
 //! tenant's ingests lie together with the links that a commit makes; [`IngestWriter`] is the one
 //! handle on an ingest while a request writes to it.
 
@@ -13,6 +13,7 @@ mod purge;
 mod recovery;
 pub(crate) mod started;
 mod survey;
+mod through;
 mod writer;
 
 pub use finish::{Committed, Expected};
@@ -26,7 +27,7 @@ use std::time::SystemTime;
 use tokio::sync::Semaphore;
 use wharfinger_driver::{
     self as driver, Driver, DriverExt as _, DriverPath, Durability, EntryKind,
-    ErrorKind as DriverErrorKind, Metadata, Resume, Target,
+    ErrorKind as DriverErrorKind, Metadata, Put, Resume, Target,
 };
 use wharfinger_oci::{Digest, UploadId};
 use wharfinger_runtime::{Runtime, Secret};
@@ -103,6 +104,16 @@ pub struct IngestSet {
     directory: DriverPath,
     /// Where a commit links what has arrived.
     links: LinkSet,
+    sharing: Sharing,
+}
+
+/// Who else goes on with the ingests of a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// Nodes of Distribution: they see the data, so all of it counts, and read and write its states.
+    WithForeignNodes,
+    /// Nobody but this code: an ingest goes on from what was saved, so that nothing is read back.
+    WithNobody,
 }
 
 /// What is known of an ingest.
@@ -130,15 +141,21 @@ pub enum Purpose {
 }
 
 impl IngestSet {
-    pub(crate) fn new(context: Arc<IngestContext>, directory: DriverPath, links: LinkSet) -> Self {
+    pub(crate) fn new(
+        context: Arc<IngestContext>,
+        directory: DriverPath,
+        links: LinkSet,
+        sharing: Sharing,
+    ) -> Self {
         Self {
             context,
             directory,
             links,
+            sharing,
         }
     }
 
-    fn paths(&self, id: &UploadId) -> IngestPaths {
+    pub(crate) fn paths(&self, id: &UploadId) -> IngestPaths {
         IngestPaths::new(&self.directory, id)
     }
 
@@ -151,14 +168,20 @@ impl IngestSet {
     /// # Errors
     /// Fails when the storage does.
     pub async fn create(&self, id: &UploadId) -> Result<IngestStatus> {
+        self.create_after(id, Vec::new()).await
+    }
+
+    /// Starts an ingest after `writes`: from its start on they are there.
+    pub(crate) async fn create_after(
+        &self,
+        id: &UploadId,
+        mut writes: Vec<Put>,
+    ) -> Result<IngestStatus> {
         let started_at = started::whole_seconds(self.context.runtime.clock.now());
         let path = self.paths(id).started_at();
+        writes.push(Put::replace(path, started::print(started_at)));
         // Scratch: an upload that a power cut takes at its start is started again.
-        let written = self
-            .context
-            .driver
-            .put_one(&path, started::print(started_at), Durability::Scratch)
-            .await;
+        let written = self.context.driver.put(&writes, Durability::Scratch).await;
         written.map_err(|error| Error::storage(format!("upload {id}"), error))?;
         Ok(IngestStatus {
             id: id.clone(),
@@ -183,15 +206,30 @@ impl IngestSet {
     /// # Errors
     /// Fails with `UploadUnknown` when there is none.
     pub async fn status(&self, id: &UploadId) -> Result<IngestStatus> {
+        Ok(self.look(id).await?.0)
+    }
+
+    /// Returns where an ingest stands, and when its data was last written if that can be seen.
+    pub(crate) async fn look(&self, id: &UploadId) -> Result<(IngestStatus, Option<SystemTime>)> {
         let started_at = self.started_at(id).await?;
         let paths = self.paths(id);
         let data = self.data(&paths).await?;
-        let plan = recovery::plan(&self.context, &paths, data.as_ref()).await?;
-        Ok(IngestStatus {
+        let plan = self.plan(&paths, data.as_ref()).await?;
+        let status = IngestStatus {
             id: id.clone(),
             offset: plan.at,
             started_at,
-        })
+        };
+        Ok((status, data.map(|data| data.modified)))
+    }
+
+    /// Decides where to go on.
+    async fn plan(&self, paths: &IngestPaths, data: Option<&Metadata>) -> Result<Plan> {
+        let mut plan = recovery::plan(&self.context, paths, data).await?;
+        if self.sharing == Sharing::WithNobody {
+            plan.go_back_to_saved();
+        }
+        Ok(plan)
     }
 
     /// Returns what is seen of the data of an ingest; `None` when there is nothing to be seen.
@@ -240,18 +278,18 @@ impl IngestSet {
         let busy = || Error::new(ErrorKind::UploadBusy, paths.directory.to_string());
         if context.driver.capabilities().staged_is_visible {
             let Some(ingest) = self.resume(paths, Resume::default()).await? else {
-                return Ok((recovery::plan(context, paths, None).await?, None));
+                return Ok((self.plan(paths, None).await?, None));
             };
             let data = self.data(paths).await?;
             if data.as_ref().map(|data| data.size_bytes) != Some(ingest.offset()) {
                 // A foreign node, which knows of no locks, is writing.
                 return Err(busy());
             }
-            let plan = recovery::plan(context, paths, data.as_ref()).await?;
+            let plan = self.plan(paths, data.as_ref()).await?;
             return Ok((plan, Some(ingest)));
         }
         // Only the marker tells where to go on; so it is read again under the lock.
-        let plan = recovery::plan(context, paths, None).await?;
+        let plan = self.plan(paths, None).await?;
         if plan.at == 0 {
             return Ok((plan, None));
         }
@@ -261,7 +299,7 @@ impl IngestSet {
             state: point.state.clone(),
         };
         let ingest = self.resume(paths, resume).await?;
-        if ingest.is_some() && recovery::plan(context, paths, None).await?.point() != point {
+        if ingest.is_some() && self.plan(paths, None).await?.point() != point {
             return Err(busy());
         }
         Ok((plan, ingest))
@@ -340,16 +378,8 @@ impl IngestSet {
     /// # Errors
     /// Fails when the storage does. What is no ingest, or has gone meanwhile, is left out.
     pub async fn list(&self) -> Result<Vec<IngestStatus>> {
-        let entries = self.context.driver.list_all(&self.directory).await;
-        let entries = entries.map_err(|error| Error::storage(self.directory.to_string(), error))?;
         let mut found = Vec::new();
-        for entry in entries {
-            let Ok(id) = entry.name.parse::<UploadId>() else {
-                continue;
-            };
-            if entry.kind != EntryKind::Directory {
-                continue;
-            }
+        for id in self.ids().await? {
             match self.status(&id).await {
                 Ok(status) => found.push(status),
                 Err(error) if *error.kind() == ErrorKind::UploadUnknown => {}
@@ -357,5 +387,17 @@ impl IngestSet {
             }
         }
         Ok(found)
+    }
+
+    /// Returns what has a directory here that could be an ingest's, in the order of the names.
+    pub(crate) async fn ids(&self) -> Result<Vec<UploadId>> {
+        let entries = self.context.driver.list_all(&self.directory).await;
+        let entries = entries.map_err(|error| Error::storage(self.directory.to_string(), error))?;
+        let directories = entries
+            .into_iter()
+            .filter(|entry| entry.kind == EntryKind::Directory);
+        Ok(directories
+            .filter_map(|entry| entry.name.parse().ok())
+            .collect())
     }
 }

@@ -18,6 +18,14 @@
 //!   _wharfinger/probe-ID                        for a moment, whether anything can be written
 //!   _wharfinger/writers                         locked: shared by who writes, alone by who collects garbage
 //!   _wharfinger/sources/ALG/HH/HEX              some repositories that have linked a blob
+//!   _wharfinger/secret                          the key of our checkpoints, where no other is given
+//!   _wharfinger/tenants/TENANT/                 a tenant of the content service
+//!     claims/ALG/HEX/link                       its right to a blob
+//!     claims/ALG/HEX/claim                      when that was made, and its labels
+//!     claims/ALG/HEX/data                       a second name of the bytes, where files can have one
+//!     ingests/ID/…                              as an upload's; ID is the sha256 digest of its ref
+//!     ingests/ID/ref                            the ref itself, and what else its writer has told
+//!     namespaces/NAMESPACE/…                    the same once more: one client's view among several
 //! ```
 //!
 //! A link's content is a digest, `ALG:HEX`, without a newline. A link normally names the digest of
@@ -26,6 +34,8 @@
 
 use wharfinger_driver::DriverPath;
 use wharfinger_oci::{Algorithm, Digest, RepositoryName, Tag, UploadId};
+
+use crate::tenant::TenantName;
 
 const ROOT: &str = "docker/registry/v2";
 
@@ -59,6 +69,12 @@ pub fn probe(id: u64) -> DriverPath {
 #[must_use]
 pub fn writers() -> DriverPath {
     path(&format!("{ROOT}/_wharfinger/writers"))
+}
+
+/// Returns where the key of our checkpoints is kept when no other is given.
+#[must_use]
+pub fn secret() -> DriverPath {
+    path(&format!("{ROOT}/_wharfinger/secret"))
 }
 
 /// Makes a path of words that this module or a grammar has checked.
@@ -198,6 +214,61 @@ pub(crate) fn uploads(name: &RepositoryName) -> DriverPath {
     below(&repository(name), "_uploads")
 }
 
+/// `_wharfinger/tenants/TENANT`
+pub(crate) fn tenant(name: &TenantName) -> DriverPath {
+    path(&format!("{ROOT}/_wharfinger/tenants/{}", name.as_str()))
+}
+
+/// `namespaces`, below a tenant.
+pub(crate) fn namespaces(tenant: &DriverPath) -> DriverPath {
+    below(tenant, "namespaces")
+}
+
+/// `namespaces/NAMESPACE`
+pub(crate) fn namespace(tenant: &DriverPath, name: &TenantName) -> DriverPath {
+    below(&namespaces(tenant), name.as_str())
+}
+
+/// `ingests`
+pub(crate) fn tenant_ingests(tenant: &DriverPath) -> DriverPath {
+    below(tenant, "ingests")
+}
+
+/// `claims/ALG`
+pub(crate) fn claims(tenant: &DriverPath, algorithm: Algorithm) -> DriverPath {
+    below(tenant, &format!("claims/{algorithm}"))
+}
+
+/// The paths of one claim, below the directory that it has for itself.
+#[derive(Debug, Clone)]
+pub(crate) struct ClaimPaths {
+    pub(crate) directory: DriverPath,
+}
+
+impl ClaimPaths {
+    /// `claims/ALG/HEX`
+    pub(crate) fn new(tenant: &DriverPath, digest: &Digest) -> Self {
+        Self {
+            directory: below(&claims(tenant, digest.algorithm()), &digest.hex()),
+        }
+    }
+
+    /// `claims/ALG/HEX/link`
+    pub(crate) fn link(&self) -> DriverPath {
+        below(&self.directory, "link")
+    }
+
+    /// `claims/ALG/HEX/claim`
+    pub(crate) fn claim(&self) -> DriverPath {
+        below(&self.directory, "claim")
+    }
+
+    /// `claims/ALG/HEX/data`
+    pub(crate) fn data(&self) -> DriverPath {
+        below(&self.directory, "data")
+    }
+}
+
 /// The paths of one ingest, below the directory that it has for itself.
 #[derive(Debug, Clone)]
 pub(crate) struct IngestPaths {
@@ -230,6 +301,11 @@ impl IngestPaths {
     /// `ID/hashstates/ALG/OFFSET`
     pub(crate) fn hash_state(&self, algorithm: Algorithm, offset: u64) -> DriverPath {
         below(&self.hash_states(), &format!("{algorithm}/{offset}"))
+    }
+
+    /// `ID/ref`
+    pub(crate) fn reference(&self) -> DriverPath {
+        below(&self.directory, "ref")
     }
 
     /// `ID/wharfinger`

@@ -46,6 +46,7 @@ mod sources;
 mod store;
 mod tag_locks;
 mod tags;
+mod tenant;
 mod uploads;
 mod walk;
 
@@ -61,10 +62,14 @@ pub use ingest::{
     Committed, Expected, IngestSet, IngestStatus, IngestWriter, Purged, Purpose, UploadState,
     UploadSurvey,
 };
-pub use layout::{followed, journal, probe, root, writers};
+pub use layout::{followed, journal, probe, root, secret, writers};
 pub use manifests::{ManifestRules, RemovedManifest, RequiredPlatforms, StoredManifest, UrlRules};
 pub use referrers::{ReferrerPage, ReferrerQuery};
 pub use repository::{BlobInfo, BlobRead, Repository};
 pub use store::{Store, StoreOptions};
 pub use tags::TagPage;
+pub use tenant::{
+    Claim, ClaimPage, Labels, MAX_LABELS_BYTES, MAX_REFERENCE_BYTES, Tenant, TenantIngest,
+    TenantName, TenantNameError,
+};
 pub use uploads::{PurgeOptions, PurgeReport, UploadEvent};

@@ -70,6 +70,8 @@ pub(crate) struct LinkSet {
     path_of: Arc<PathOf>,
     /// The repository from which others may mount what is linked here.
     source: Option<RepositoryName>,
+    /// What is written together with each link.
+    with: Vec<Put>,
 }
 
 impl fmt::Debug for LinkSet {
@@ -90,7 +92,14 @@ impl LinkSet {
             links,
             path_of: Arc::new(path_of),
             source: None,
+            with: Vec::new(),
         }
+    }
+
+    /// Has `writes` made together with each link.
+    pub(crate) fn with(mut self, writes: Vec<Put>) -> Self {
+        self.with.extend(writes);
+        self
     }
 
     /// Lets others mount from the repository `name` what is linked here.
@@ -105,12 +114,18 @@ impl LinkSet {
     pub(crate) fn link_first(&self, digest: &Digest) -> Vec<Put> {
         let source = self.source.as_ref();
         let noted = source.map(|name| sources::first(digest, name));
-        [self.link(digest)].into_iter().chain(noted).collect()
+        let with = self.with.iter().cloned();
+        [self.link(digest)]
+            .into_iter()
+            .chain(with)
+            .chain(noted)
+            .collect()
     }
 
     /// The writes that link `digest`, whose bytes were there already.
     pub(crate) async fn link_further(&self, digest: &Digest) -> Vec<Put> {
         let mut writes = vec![self.link(digest)];
+        writes.extend(self.with.iter().cloned());
         if let Some(name) = &self.source {
             writes.extend(sources::further(&self.links.driver, digest, name).await);
         }

@@ -11,7 +11,7 @@ use wharfinger_oci::{Digest, RepositoryName};
 use crate::blobs::Soundness;
 use crate::catalog;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ingest::IngestSet;
+use crate::ingest::{IngestSet, Sharing};
 use crate::layout;
 use crate::links::LinkSet;
 use crate::store::Shared;
@@ -94,6 +94,7 @@ impl Repository {
             Arc::clone(&self.shared.ingests),
             layout::uploads(&self.name),
             self.layers().with_source(self.name.clone()),
+            Sharing::WithForeignNodes,
         )
     }
 

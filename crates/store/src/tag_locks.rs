@@ -1,10 +1,12 @@
-//! One writer of a tag, or of a manifest's place in a repository, at a time in this process, so that
-//! a delete that has compared a tag does not remove what another request has just put there.
+//! One writer of a tag, of a manifest's place in a repository, or of a tenant's claim at a time in
+//! this process, so that a delete that has compared a tag does not remove what another request has
+//! just put there.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use tokio::sync::{Mutex, MutexGuard};
+use wharfinger_driver::DriverPath;
 use wharfinger_oci::{Digest, RepositoryName, Tag};
 
 /// 1,024 locks: two busy tags seldom meet at one, and waiting there does no harm.
@@ -16,6 +18,7 @@ const LOCKS: usize = 1024;
 pub(crate) struct TagLocks {
     tags: Box<[Mutex<()>]>,
     manifests: Box<[Mutex<()>]>,
+    claims: Box<[Mutex<()>]>,
 }
 
 impl TagLocks {
@@ -24,6 +27,7 @@ impl TagLocks {
         Self {
             tags: locks(),
             manifests: locks(),
+            claims: locks(),
         }
     }
 
@@ -54,6 +58,11 @@ impl TagLocks {
         digest: &Digest,
     ) -> MutexGuard<'_, ()> {
         self.manifests[place_of((name, digest))].lock().await
+    }
+
+    /// Waits until nobody else makes, changes or drops the claim at `path`.
+    pub(crate) async fn claim(&self, path: &DriverPath) -> MutexGuard<'_, ()> {
+        self.claims[place_of(path)].lock().await
     }
 }
 

@@ -20,7 +20,7 @@ mod programs;
 mod registry;
 mod report;
 mod rows;
-mod scratch;
+pub(crate) mod scratch;
 
 use std::fs;
 

@@ -7,6 +7,8 @@ mod arrows;
 mod bench;
 mod check;
 mod ci;
+mod codegen;
+mod content;
 mod files;
 mod report;
 mod shell;
@@ -57,6 +59,16 @@ const CHORES: &[Chore] = &[
         name: "files",
         about: "the shape of the tree: long and forgotten files",
         run: files::run,
+    },
+    Chore {
+        name: "codegen",
+        about: "the code of the content service's wire, made anew from its .proto",
+        run: codegen::run,
+    },
+    Chore {
+        name: "content",
+        about: "speed of the content service beside a containerd's own store",
+        run: content::run,
     },
     Chore {
         name: "ci",

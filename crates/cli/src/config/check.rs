@@ -100,6 +100,7 @@ pub(crate) fn check(root: &Node) -> Findings {
     findings.check_validation();
     findings.fill_in_defaults();
     findings.check_health();
+    findings.check_content();
     findings.check_http(root);
     findings
 }

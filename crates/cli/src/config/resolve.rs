@@ -10,6 +10,7 @@ use wharfinger_server::Prefix;
 
 use super::address::ListenAddress;
 use super::check::{Findings, Value};
+use super::content;
 use super::health;
 use super::types::{
     AccessLog, AuthConfig, CacheConfig, DriverConfig, Durability, LimitsConfig, LogConfig,
@@ -81,6 +82,7 @@ pub(crate) fn resolve(findings: &Findings, home: Option<&Path>) -> ServeConfig {
         storage: StorageConfig {
             driver,
             delete_enabled: values.bool("storage.delete.enabled"),
+            tag_lookups: values.size("storage.tag.concurrencylimit"),
             cache: values
                 .given("storage.cache.blobdescriptor")
                 .map(|_| CacheConfig {
@@ -92,6 +94,7 @@ pub(crate) fn resolve(findings: &Findings, home: Option<&Path>) -> ServeConfig {
         auth: auth(&values),
         http: http::resolve(&values, secret),
         health: health::health(&values),
+        content: content::content(&values),
         limits: LimitsConfig {
             connections: values.size("wharfinger.limits.connections"),
             address_connections: values.size("wharfinger.limits.addressconnections"),

@@ -10,6 +10,7 @@ use wharfinger_server::{Pages, Tls, Urls};
 use wharfinger_store::ManifestRules;
 
 use super::address::ListenAddress;
+use super::content::ContentConfig;
 use super::health::{DebugConfig, HealthConfig};
 
 /// Everything that `serve` needs to know.
@@ -29,6 +30,8 @@ pub(crate) struct ServeConfig {
     pub(crate) verify: Verify,
     /// `health`.
     pub(crate) health: HealthConfig,
+    /// `wharfinger.content`.
+    pub(crate) content: Vec<ContentConfig>,
     /// `wharfinger.limits`.
     pub(crate) limits: LimitsConfig,
     /// `validation`, and `wharfinger.manifests`.
@@ -99,6 +102,8 @@ pub(crate) struct StorageConfig {
     pub(crate) driver: DriverConfig,
     /// Whether DELETE is allowed.
     pub(crate) delete_enabled: bool,
+    /// How many tags are looked at at once when a manifest is deleted; 0 leaves it to the cores.
+    pub(crate) tag_lookups: usize,
     /// The cache of descriptors, if there is one.
     pub(crate) cache: Option<CacheConfig>,
     /// Whether nothing may be changed.

@@ -5,6 +5,7 @@
 
 mod access;
 mod clients;
+mod content;
 mod digests;
 mod drains;
 mod failures;
@@ -17,5 +18,6 @@ mod operation;
 mod reclaim;
 mod setup;
 mod spec;
+mod stock;
 mod strace_kills;
 mod tree;

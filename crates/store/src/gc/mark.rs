@@ -14,7 +14,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::layout;
 use crate::links::parse_link;
 use crate::walk::{
-    Listing, Missing, Repositories, RepositoryDirectory, has_directory, names_in, storage,
+    Listing, Missing, Repositories, RepositoryDirectory, digest_of, has_directory, names_in,
+    storage,
 };
 
 use super::marks::DigestSet;
@@ -30,7 +31,7 @@ pub(super) struct Marking<'a, 'e> {
     /// What was linked after this is kept, if young links are.
     young_after: Option<SystemTime>,
     events: &'a mut GarbageEvents<'e>,
-    marks: DigestSet,
+    pub(super) marks: DigestSet,
     pub(super) untagged: Untagged,
     report: GarbageReport,
     faults: u64,
@@ -92,7 +93,7 @@ impl<'a, 'e> Marking<'a, 'e> {
         }
     }
 
-    /// Marks what all repositories need.
+    /// Marks what all repositories and tenants need.
     pub(super) async fn mark_all(&mut self) -> Result<()> {
         let mut repositories = Repositories::open(self.driver, Missing::Fails).await?;
         while let Some(directory) = repositories.next().await? {
@@ -106,7 +107,7 @@ impl<'a, 'e> Marking<'a, 'e> {
             let root = layout::repositories();
             return Err(Error::new(ErrorKind::RepositoryUnknown, root.to_string()));
         }
-        Ok(())
+        self.mark_claims().await
     }
 
     /// Returns what is marked, if that is certain.
@@ -166,11 +167,14 @@ impl<'a, 'e> Marking<'a, 'e> {
             };
             let mut listing = Listing::new(self.driver, path);
             while let Some((hex, path)) = listing.next_directory().await? {
-                if let Some(digest) = digest_of(algorithm, &hex)
-                    && let Some(revision) = self.revision(digest, path).await?
-                {
-                    revisions.push(revision);
-                }
+                let Some(digest) = digest_of(algorithm, &hex) else {
+                    let entries = names_in(self.driver, &path).await?;
+                    if entries.iter().any(|entry| entry.name == "link") {
+                        self.fault(&path, "what is no digest has the link of a manifest; remove the directory if it is not needed")?;
+                    }
+                    continue;
+                };
+                revisions.extend(self.revision(digest, path).await?);
             }
         }
         Ok(revisions)
@@ -407,11 +411,6 @@ async fn is_young(
 /// `link` in the directory of a link.
 pub(super) fn link_in(path: &DriverPath) -> DriverPath {
     path.join("link").expect("a plain word is a path")
-}
-
-/// Makes a digest of the two names that lead to a link or a blob; `None` when they are none.
-pub(super) fn digest_of(algorithm: Algorithm, hex: &str) -> Option<Digest> {
-    format!("{algorithm}:{hex}").parse().ok()
 }
 
 /// Returns what a manifest names.

@@ -1,6 +1,6 @@
 //! The commit: verified, moved, linked, cleaned up; in this order.
 
-use wharfinger_driver::{Commit, Condition, Durability, ErrorKind as DriverErrorKind, Ingest};
+use wharfinger_driver::{Commit, Condition, Durability, ErrorKind as DriverErrorKind, Ingest, Put};
 use wharfinger_oci::{Digest, Hasher};
 
 use crate::blobs::Soundness;
@@ -48,6 +48,15 @@ impl IngestWriter {
     /// # Cancellation
     /// Dropping the future may leave any prefix of the steps done, and then it can be repeated.
     pub async fn commit(self, expected: Expected) -> Result<Committed> {
+        self.commit_with(expected, Vec::new()).await
+    }
+
+    /// Commits, and makes `writes` together with the link.
+    pub(crate) async fn commit_with(
+        self,
+        expected: Expected,
+        writes: Vec<Put>,
+    ) -> Result<Committed> {
         let Self {
             context,
             links,
@@ -76,6 +85,7 @@ impl IngestWriter {
             return Err(refused);
         }
         progress.mark(&context, &core).await;
+        let links = links.with(writes);
         let placed = match &mut core.ingest {
             Some(ingest) => place(&context, &mut **ingest, &expected.digest, &links).await,
             // The bytes were moved by an attempt that was cut short.
@@ -172,7 +182,11 @@ impl Progress {
     }
 
     /// Hashes what no saved state has covered, and what was too much to be read when it was opened.
-    async fn read_missing(&self, context: &IngestContext, core: &mut Core) -> Result<()> {
+    pub(super) async fn read_missing(
+        &self,
+        context: &IngestContext,
+        core: &mut Core,
+    ) -> Result<()> {
         if core.is_hashed() {
             return Ok(());
         }

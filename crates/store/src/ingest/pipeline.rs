@@ -266,6 +266,26 @@ impl Pipeline {
         }
     }
 
+    /// Takes `bytes` in and works everything off, and returns what it has come to.
+    ///
+    /// # Cancellation
+    /// When dropped, the pipeline must not be used further.
+    pub(super) async fn work_off(&mut self, bytes: Bytes) -> &mut Core {
+        if !bytes.is_empty() {
+            self.gathered_bytes += bytes.len();
+            self.gathered.push(bytes);
+        }
+        let mut core = self.idle().await;
+        let (batch, bytes, _share) = self.take_batch();
+        if bytes > 0 {
+            core.process(batch, bytes, &self.runtime).await;
+        }
+        let Stage::Idle(core) = self.stage.insert(Stage::Idle(core)) else {
+            unreachable!("it was inserted in this line")
+        };
+        core
+    }
+
     /// Forgets what was gathered, and returns what it works on once nothing is under way.
     pub(super) async fn interrupt(&mut self) -> &mut Core {
         let mut core = self.idle().await;

@@ -29,6 +29,10 @@ pub(super) struct Progress {
     /// Where the ingest stood when it was opened.
     pub(super) opened: SavePoint,
     pub(super) opened_at: u64,
+    /// What was answered for since; without it, what was opened.
+    pub(super) answered: Option<SavePoint>,
+    /// Whether foreign nodes may go on with it, and want the state in their form.
+    pub(super) foreign: bool,
     /// Whether part of the hasher's state was read from a file.
     pub(super) loaded: bool,
     /// Whether our marker tells of what was opened, and of the readings.
@@ -42,6 +46,9 @@ pub(super) struct Progress {
 impl Progress {
     /// The point at which the last request has ended that was answered.
     pub(super) fn acknowledged(&self) -> Option<SavePoint> {
+        if self.answered.is_some() {
+            return self.answered.clone();
+        }
         (self.opened.offset() == self.opened_at && self.opened_at > 0).then(|| self.opened.clone())
     }
 
@@ -88,6 +95,9 @@ impl Progress {
         let state = latest.hasher.state();
         let saved = async {
             context.write_marker(paths, &marker).await?;
+            if !self.foreign {
+                return Ok(());
+            }
             let path = paths.hash_state(latest.hasher.algorithm(), offset);
             let state = Bytes::copy_from_slice(state.as_bytes());
             context
@@ -98,7 +108,7 @@ impl Progress {
         if let Err(error) = saved.await {
             tracing::warn!(upload = %self.subject, offset, %error, "could not save the state of an upload");
         }
-        if offset != self.opened_at && self.opened_at > 0 {
+        if self.foreign && offset != self.opened_at && self.opened_at > 0 {
             // The state of an offset that nobody can go on from any more.
             let old = paths.hash_state(self.opened.hasher.algorithm(), self.opened_at);
             if let Err(error) = context
@@ -183,11 +193,15 @@ impl Progress {
             }
         }
         let durable = core.synced.as_ref().map_or(0, SavePoint::offset);
-        let is_lost = unsynced && durable < self.opened_at;
+        let acknowledged = self.acknowledged();
+        let answered_at = acknowledged
+            .as_ref()
+            .map_or(self.opened_at, SavePoint::offset);
+        let is_lost = unsynced && durable < answered_at;
         let point = if is_lost {
             core.synced.clone()
         } else {
-            self.acknowledged()
+            acknowledged
         };
         let to = match (&point, is_lost) {
             (Some(point), _) => point.offset(),

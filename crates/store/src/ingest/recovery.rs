@@ -71,6 +71,14 @@ impl Plan {
         (self.at, self.cut) = (offset, true);
     }
 
+    /// Goes back to what is hashed, so that nothing has to be read.
+    pub(super) fn go_back_to_saved(&mut self) {
+        let saved = self.hashed.offset();
+        if saved < self.at {
+            (self.at, self.cut) = (saved, true);
+        }
+    }
+
     /// What our marker has to say once it stands there.
     pub(super) fn marker(&self, host: &Host) -> Marker {
         Marker {

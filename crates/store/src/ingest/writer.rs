@@ -15,7 +15,7 @@ use super::marker::{Marker, Readings};
 use super::pipeline::{CHECKPOINT_BYTES, Core, Pipeline};
 use super::progress::{Progress, drop_states_beyond, read_back};
 use super::recovery::{Plan, nothing};
-use super::{IngestContext, IngestSet};
+use super::{IngestContext, IngestSet, Sharing};
 
 /// A gap of two checkpoints is read back when an ingest is opened; a longer one at its commit.
 const CATCH_UP_BYTES: u64 = 2 * CHECKPOINT_BYTES;
@@ -30,7 +30,7 @@ pub struct IngestWriter {
     pub(super) links: LinkSet,
     pub(super) pipeline: Pipeline,
     pub(super) progress: Progress,
-    offset: u64,
+    pub(super) offset: u64,
 }
 
 impl IngestWriter {
@@ -45,6 +45,8 @@ impl IngestWriter {
             started_at: None,
             opened: nothing(algorithm),
             opened_at: 0,
+            answered: None,
+            foreign: false,
             loaded: false,
             marked: false,
             readings: Readings::default(),
@@ -82,6 +84,8 @@ impl IngestWriter {
             started_at: Some(started_at),
             opened: hashed.clone(),
             opened_at: plan.at,
+            answered: None,
+            foreign: set.sharing == Sharing::WithForeignNodes,
             loaded: plan.loaded && plan.at > 0,
             marked: plan.marked && gap == 0 && !plan.cut,
             readings: plan.readings,
@@ -162,6 +166,7 @@ impl IngestWriter {
             .map_err(|error| Error::storage(&self.progress.subject, error))?;
         let progress = &mut self.progress;
         progress.opened = nothing(core.hasher.algorithm());
+        progress.answered = None;
         (progress.opened_at, progress.loaded, progress.marked) = (0, false, false);
         core.saver = progress.saver(&self.context);
         self.offset = 0;

@@ -13,4 +13,5 @@ mod races;
 mod referrers;
 mod subject;
 mod tagging;
+mod tenants;
 mod uploads;
