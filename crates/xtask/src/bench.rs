@@ -15,6 +15,7 @@ mod options;
 mod part;
 mod peers;
 mod process;
+mod profile;
 mod programs;
 mod registry;
 mod report;
@@ -57,8 +58,11 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
     let parts = measure(&setting)?;
     ensure!(!parts.is_empty(), "no row has such a name");
 
-    say(&format!("\n{}\n", machine.join("\n")));
-    say(&report::table(&parts));
+    let table = format!("{}\n\n{}", machine.join("  \n"), report::table(&parts));
+    say(&format!("\n{table}"));
+    if let Some(path) = &options.table {
+        fs::write(path, &table).with_context(|| path.display().to_string())?;
+    }
     if let Some(path) = &options.json {
         let text = format!("{:#}\n", report::json(&parts, &machine));
         fs::write(path, text).with_context(|| path.display().to_string())?;

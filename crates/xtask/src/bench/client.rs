@@ -134,6 +134,11 @@ impl Connection {
         Ok(self.stream.write_all(request)?)
     }
 
+    /// Returns what says that an answer has begun to arrive.
+    pub(crate) fn socket(&self) -> &TcpStream {
+        &self.stream
+    }
+
     /// Reads one answer; `head` says that the request was HEAD, whose answer has no body.
     pub(crate) fn receive(&mut self, head: bool, sink: &mut dyn FnMut(&[u8])) -> Result<Answer> {
         let mut answer = self.receive_head()?;

@@ -34,7 +34,10 @@ The programs; whatever is not there stays out:
   --nginx PATH            [nginx, where packages put it]
 
 What is said of it:
+  --table FILE       also writes the tables as Markdown
   --json FILE        also writes every figure as JSON
+  --profile DIR      has `perf` look at wharfinger in one more round of each row, and writes there
+                     what took the time
   --targets          ends with status 1 where a target is missed
   --not-slower       ends with status 1 where wharfinger is behind another registry of its layout
 ";
@@ -49,7 +52,9 @@ pub(crate) struct Options {
     pub(crate) rounds: usize,
     pub(crate) quick: bool,
     pub(crate) lock: Option<PathBuf>,
+    pub(crate) table: Option<PathBuf>,
     pub(crate) json: Option<PathBuf>,
+    pub(crate) profile: Option<PathBuf>,
     pub(crate) targets: bool,
     pub(crate) not_slower: bool,
     rows: Vec<String>,
@@ -68,7 +73,9 @@ impl Options {
             rounds: 3,
             quick: false,
             lock: None,
+            table: None,
             json: None,
+            profile: None,
             targets: false,
             not_slower: false,
             rows: Vec::new(),
@@ -96,7 +103,9 @@ impl Options {
                 "--peer" => options.peers.push(kind(&value()?)?),
                 "--quick" => options.quick = true,
                 "--lock" => options.lock = Some(value()?.into()),
+                "--table" => options.table = Some(value()?.into()),
                 "--json" => options.json = Some(value()?.into()),
+                "--profile" => options.profile = Some(value()?.into()),
                 "--targets" => options.targets = true,
                 "--not-slower" => options.not_slower = true,
                 _ => {

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use super::lock::Lock;
 use super::options::Options;
 use super::peers::{Kind, Peer};
+use super::profile::Profile;
 use super::report::{self, Memory, Part, PartName, RowReport};
 use super::rows::{Bench, Row, Sample, Turn};
 use super::scratch::{Scratch, file_system, settle};
@@ -112,6 +113,20 @@ fn measure(
             if let Some(sample) = contestant.keep(row, sample)? {
                 contestant.samples.push(sample);
             }
+        }
+    }
+    if let Some(directory) = &setting.options.profile {
+        let ours = contestants
+            .iter()
+            .find(|contestant| contestant.peer.kind == Kind::Wharfinger);
+        if let Some(contestant) = ours {
+            let turn = Turn {
+                row: row.name,
+                round: setting.options.rounds,
+            };
+            let profile = Profile::start(directory, row.name, contestant.peer.pid())?;
+            (row.run)(setting.bench, contestant.peer, turn)?;
+            say(&profile.finish()?.display().to_string());
         }
     }
     let faults = contestants

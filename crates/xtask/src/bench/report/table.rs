@@ -1,6 +1,6 @@
 //! The tables that people read, in Markdown.
 
-use super::{Part, PartName, RowReport, cpu_unit, mebibytes, outcomes, unit};
+use super::{Memory, Part, PartName, RowReport, cpu_unit, mebibytes, outcomes, unit};
 use crate::bench::peers::Kind;
 
 /// Says the medians in one line, while the next row runs.
@@ -103,17 +103,19 @@ fn cpu(part: &Part, kinds: &[Kind]) -> Vec<Vec<String>> {
 }
 
 fn memory(part: &Part, kinds: &[Kind]) -> Vec<Vec<String>> {
-    let mut cells = vec![header("work", kinds)];
     let bytes = |bytes: Option<u64>| cell(bytes.map(mebibytes), 0);
-    let of = |kind: &Kind| part.memory(*kind);
-    let idle = kinds.iter().map(|kind| bytes(of(kind).map(|it| it.idle)));
-    cells.push(labelled("idle".to_owned(), idle));
+    let whole = |label: &str, of: fn(Memory) -> u64| {
+        let figures = kinds.iter().map(|kind| bytes(part.memory(*kind).map(of)));
+        // Where servers come and go, nothing is known of a whole.
+        (!part.memory.is_empty()).then(|| labelled(label.to_owned(), figures))
+    };
+    let mut cells = vec![header("work", kinds)];
+    cells.extend(whole("idle", |memory| memory.idle));
     for row in &part.rows {
         let peaks = kinds.iter().map(|kind| bytes(row.peak(*kind)));
         cells.push(labelled(row.name.to_owned(), peaks));
     }
-    let peak = kinds.iter().map(|kind| bytes(of(kind).map(|it| it.peak)));
-    cells.push(labelled("over all of these".to_owned(), peak));
+    cells.extend(whole("over all of these", |memory| memory.peak));
     cells
 }
 

@@ -1,9 +1,11 @@
 //! Small requests, repeated over sixteen connections for some seconds.
 
-use std::thread;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Result, ensure};
+use rustix::buffer::spare_capacity;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 
 use super::{BASE, Bench, Peer, Sample, Turn};
 use crate::bench::client::{self, Answer, Connection, Request};
@@ -13,9 +15,11 @@ use crate::bench::registry::{self, MANIFEST_TYPE};
 
 /// How many requests are under way at any time.
 const CONNECTIONS: usize = 16;
-/// Each thread serves its connections in turn: sixteen threads would mostly switch between
-/// each other, and take the time for it from the server.
-const THREADS: usize = 2;
+/// A server that answers none of its connections for this long has failed.
+const PATIENCE: Timespec = Timespec {
+    tv_sec: 300,
+    tv_nsec: 0,
+};
 /// What the manifest is tagged with.
 const TAG: &str = "latest";
 
@@ -100,7 +104,7 @@ impl Asked {
 }
 
 /// Says whether the answer to the request of this number is right.
-pub(super) type Right<'a> = &'a (dyn Fn(usize, &Answer, &[u8]) -> bool + Sync);
+pub(super) type Right<'a> = &'a dyn Fn(usize, &Answer, &[u8]) -> bool;
 
 /// Asks `asked`, one after the other and again from the start, until the time is over.
 pub(super) fn repeat(
@@ -109,31 +113,12 @@ pub(super) fn repeat(
     asked: &[Asked],
     right: Right<'_>,
 ) -> Result<Sample> {
-    let mut groups = Vec::new();
-    for _ in 0..THREADS {
-        let mut group = Vec::new();
-        for _ in 0..CONNECTIONS / THREADS {
-            group.push(Connection::open(peer.address)?);
-        }
-        groups.push(group);
+    let mut connections = Vec::new();
+    for _ in 0..CONNECTIONS {
+        connections.push(Connection::open(peer.address)?);
     }
     let duration = Duration::from_secs_f64(bench.sizes.seconds);
-    let (answered, cost) = peer.measure(|| {
-        thread::scope(|scope| {
-            let threads: Vec<_> = groups
-                .iter_mut()
-                .enumerate()
-                .map(|(index, group)| {
-                    let first = index * asked.len() / THREADS;
-                    scope.spawn(move || drive(group, asked, first, duration, right))
-                })
-                .collect();
-            threads.into_iter().try_fold(0, |sum, thread| {
-                let answered = thread.join().map_err(|_| anyhow!("a client panicked"))??;
-                Ok(sum + answered)
-            })
-        })
-    })?;
+    let (answered, cost) = peer.measure(|| drive(&mut connections, asked, duration, right))?;
     Ok(Sample {
         work: f64::from(answered),
         cost,
@@ -142,42 +127,54 @@ pub(super) fn repeat(
 
 /// Keeps one request under way on each connection until the time is over; returns how many were
 /// answered.
+///
+/// One thread does it all, since a second would mostly take time from the server. Whichever
+/// connection has an answer is served next: waiting for them in turn would couple the threads or
+/// processes of a server, of which each has some of the connections.
 fn drive(
     connections: &mut [Connection],
     asked: &[Asked],
-    first: usize,
     duration: Duration,
     right: Right<'_>,
 ) -> Result<u32> {
+    let ready = epoll::create(CreateFlags::CLOEXEC)?;
     let started = now();
-    let mut next = first;
+    let mut numbers = (0..asked.len()).cycle();
+    let mut following = || numbers.next().unwrap_or_default();
     let mut pending = Vec::new();
-    for connection in connections.iter_mut() {
-        connection.send_rendered(&asked[next % asked.len()].bytes)?;
-        pending.push(next % asked.len());
-        next += 1;
+    for (index, connection) in connections.iter_mut().enumerate() {
+        let data = EventData::new_u64(index as u64);
+        epoll::add(&ready, connection.socket(), data, EventFlags::IN)?;
+        pending.push(following());
+        connection.send_rendered(&asked[pending[index]].bytes)?;
     }
     let mut body = Vec::new();
-    let mut answered = 0;
-    let mut over = false;
-    while !over {
-        over = started.elapsed() >= duration;
-        for (connection, pending) in connections.iter_mut().zip(&mut pending) {
+    let mut events = Vec::with_capacity(connections.len());
+    let (mut answered, mut open) = (0, connections.len());
+    while open > 0 {
+        events.clear();
+        epoll::wait(&ready, spare_capacity(&mut events), Some(&PATIENCE))?;
+        ensure!(!events.is_empty(), "no answer within {PATIENCE:?}");
+        let over = started.elapsed() >= duration;
+        for event in &events {
+            let index = usize::try_from(event.data.u64())?;
+            let connection = &mut connections[index];
+            let question = &asked[pending[index]];
             body.clear();
-            let head = asked[*pending].head;
-            let answer = connection.receive(head, &mut |piece| body.extend_from_slice(piece))?;
-            let wrong = *pending;
-            if !over {
-                *pending = next % asked.len();
-                next += 1;
-                connection.send_rendered(&asked[*pending].bytes)?;
+            let answer =
+                connection.receive(question.head, &mut |piece| body.extend_from_slice(piece))?;
+            let asked_before = std::mem::replace(&mut pending[index], following());
+            if over {
+                open -= 1;
+            } else {
+                connection.send_rendered(&asked[pending[index]].bytes)?;
             }
             ensure!(
-                right(wrong, &answer, &body),
+                right(asked_before, &answer, &body),
                 "a wrong answer, status {}, {} bytes, to {}",
                 answer.status,
                 body.len(),
-                String::from_utf8_lossy(&asked[wrong].bytes).trim_end()
+                String::from_utf8_lossy(&question.bytes).trim_end()
             );
             answered += 1;
         }
