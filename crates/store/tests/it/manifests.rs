@@ -6,7 +6,7 @@ use std::time::Duration;
 use wharfinger_oci::{Digest, Manifest, Reference, RepositoryName, Tag};
 use wharfinger_store::{ErrorKind, RemovedManifest, Repository};
 
-use crate::subject::{Subject, name, push, repository, sample, sha256};
+use crate::subject::{self, Subject, name, push, sample, sha256};
 
 const TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 
@@ -307,7 +307,7 @@ async fn rot_that_leaves_size_and_time_alone_is_repaired_by_a_push_once_found() 
     let file = fs::File::options().write(true).open(&path).unwrap();
     file.set_modified(modified).unwrap();
     // This process has just read it, another one has not.
-    let other = repository(&subject.again());
+    let other = subject::repository(&subject.again());
     let error = other.get_manifest(&by_tag).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::ManifestUnknown);
     other.put_manifest(&by_tag, &good).await.unwrap();
@@ -364,7 +364,7 @@ async fn a_damaged_manifest_is_not_served_and_a_push_repairs_it() {
         let path = subject.path(&format!("blobs/sha256/{}/{hex}/data", &hex[..2]));
         fs::write(path, damage).unwrap();
         // This process has just read it, another one has not.
-        let other = repository(&subject.again());
+        let other = subject::repository(&subject.again());
         let error = other.get_manifest(&"v1".parse().unwrap()).await;
         assert_eq!(*error.unwrap_err().kind(), ErrorKind::ManifestUnknown);
         other
