@@ -131,7 +131,7 @@ fn the_place_of_a_push_is_taken_until_it_has_ended_also_without_its_client() {
 fn manifests_that_drip_do_not_keep_their_memory() {
     let fixture = with(|config| {
         config.limits.manifest_memory_bytes = 4 << 20;
-        config.limits.whole_body_timeout = Duration::from_secs(2);
+        config.limits.whole_body_timeout = Duration::from_secs(5);
     });
     let image = Image::build(6, &[2048]);
     for blob in image.blobs() {
