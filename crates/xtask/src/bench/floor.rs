@@ -9,7 +9,7 @@
 mod pipeline;
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -62,24 +62,27 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> Result<()> {
             "POST" => {
                 let number = shared.next.fetch_add(1, Ordering::Relaxed);
                 upload = Some(Upload::start(&shared.directory, number)?);
-                answer(&mut stream, "202 Accepted", &[])?;
+                answer(&mut stream, "202 Accepted", 0)?;
             }
             "PATCH" => {
                 let upload = upload.as_mut().context("a PATCH without a POST")?;
                 upload.receive(&mut held, &mut stream, head.length)?;
                 upload.wait_until_written()?;
-                answer(&mut stream, "202 Accepted", &[])?;
+                answer(&mut stream, "202 Accepted", 0)?;
             }
             "PUT" => {
                 let mut upload = upload.take().context("a PUT without a POST")?;
                 upload.receive(&mut held, &mut stream, head.length)?;
                 let digest = upload.finish()?;
                 ensure!(head.target.ends_with(&digest), "another digest: {digest}");
-                answer(&mut stream, "201 Created", &[])?;
+                answer(&mut stream, "201 Created", 0)?;
             }
             "GET" => match blob(&shared.directory, &head.target) {
-                Ok(bytes) => answer(&mut stream, "200 OK", &bytes)?,
-                Err(_) => answer(&mut stream, "404 Not Found", &[])?,
+                Ok((mut file, size)) => {
+                    answer(&mut stream, "200 OK", size)?;
+                    io::copy(&mut file, &mut stream)?;
+                }
+                Err(_) => answer(&mut stream, "404 Not Found", 0)?,
             },
             other => bail!("{other} is not spoken here"),
         }
@@ -87,20 +90,18 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> Result<()> {
     Ok(())
 }
 
-/// Reads a blob whole: it is asked for when the clock has stopped, to be compared.
-fn blob(directory: &Path, target: &str) -> Result<Vec<u8>> {
+/// Opens a blob: it is asked for when the clock has stopped, to be compared.
+fn blob(directory: &Path, target: &str) -> Result<(File, u64)> {
     let (_, hex) = target.rsplit_once(':').context("a digest")?;
-    let mut bytes = Vec::new();
-    File::open(directory.join(hex))?.read_to_end(&mut bytes)?;
-    Ok(bytes)
+    let file = File::open(directory.join(hex))?;
+    let size = file.metadata()?.len();
+    Ok((file, size))
 }
 
-fn answer(stream: &mut TcpStream, status: &str, body: &[u8]) -> Result<()> {
-    let length = body.len();
+fn answer(stream: &mut TcpStream, status: &str, length: u64) -> Result<()> {
     let head =
         format!("HTTP/1.1 {status}\r\nLocation: /upload\r\nContent-Length: {length}\r\n\r\n");
-    stream.write_all(head.as_bytes())?;
-    Ok(stream.write_all(body)?)
+    Ok(stream.write_all(head.as_bytes())?)
 }
 
 /// The head of a request.

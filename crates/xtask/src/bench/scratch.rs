@@ -39,12 +39,15 @@ pub(crate) fn settle(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Returns the type of the file system that `path` lies on, as `stat -f` names it.
+/// Returns the type of the file system that `path` lies on.
 pub(crate) fn file_system(path: &Path) -> Result<String> {
-    let output = Command::new("stat")
-        .args(["-f", "-c", "%T"])
+    let mut command = Command::new("findmnt");
+    let output = command
+        .args(["-n", "-o", "FSTYPE", "-T"])
         .arg(path)
         .output()?;
-    ensure!(output.status.success(), "stat: {}", output.status);
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    ensure!(output.status.success(), "findmnt: {}", output.status);
+    // Where one is mounted over another, the last counts.
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(text.lines().last().unwrap_or("unknown").trim().to_owned())
 }
