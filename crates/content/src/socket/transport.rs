@@ -13,12 +13,13 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 
-/// 128 KiB: more than half of what a Unix socket holds, so that one side reads while the other writes.
-const MOST_HELD_BYTES: usize = 128 * 1024;
+/// 128 KiB: most of what a Unix socket holds.
+const READ_AT_ONCE: usize = 128 * 1024;
+/// 32 KiB: two frames, so that the other side works on these while we make the next.
+const SENT_AT_ONCE: usize = 32 * 1024;
 
 /// Why a connection has ended.
 pub(super) type Failed = Box<dyn Error + Send + Sync>;
@@ -39,18 +40,22 @@ pub(super) struct Sender(Arc<Mutex<Shared>>);
 #[derive(Debug)]
 struct Shared {
     stream: UnixStream,
-    /// What is to be sent.
-    held: BytesMut,
+    /// What is to be sent, from `sent` on.
+    held: Vec<u8>,
+    sent: usize,
 }
 
 /// Splits a socket.
 pub(super) fn buffered(stream: UnixStream) -> (Buffered, Sender) {
-    let held = BytesMut::new();
-    let shared = Arc::new(Mutex::new(Shared { stream, held }));
+    let shared = Arc::new(Mutex::new(Shared {
+        stream,
+        held: Vec::new(),
+        sent: 0,
+    }));
     let sender = Sender(Arc::clone(&shared));
     let buffered = Buffered {
         shared,
-        received: vec![0; MOST_HELD_BYTES].into(),
+        received: vec![0; READ_AT_ONCE].into(),
         untaken: 0..0,
     };
     (buffered, sender)
@@ -91,16 +96,25 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 impl Shared {
     /// Sends all that is held.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.held.is_empty() {
-            let sent = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.held))?;
+        while self.sent < self.held.len() {
+            let rest = &self.held[self.sent..];
+            let sent = ready!(Pin::new(&mut self.stream).poll_write(cx, rest))?;
             if sent == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.held.advance(sent);
+            self.sent += sent;
         }
-        // Nothing keeps the memory of a burst.
-        if self.held.capacity() > 2 * MOST_HELD_BYTES {
-            self.held = BytesMut::new();
+        self.held.clear();
+        self.sent = 0;
+        // Nothing keeps the memory of a frame that was longer than others.
+        self.held.shrink_to(2 * SENT_AT_ONCE);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Waits until more may be held.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.held.len() >= SENT_AT_ONCE {
+            ready!(self.poll_send(cx))?;
         }
         Poll::Ready(Ok(()))
     }
@@ -115,7 +129,7 @@ impl AsyncRead for Buffered {
         let this = &mut *self;
         if this.untaken.is_empty() {
             let mut shared = lock(&this.shared);
-            if into.remaining() >= MOST_HELD_BYTES {
+            if into.remaining() >= READ_AT_ONCE {
                 return Pin::new(&mut shared.stream).poll_read(cx, into);
             }
             let mut all = ReadBuf::new(&mut this.received);
@@ -137,9 +151,7 @@ impl AsyncWrite for Buffered {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let mut shared = lock(&self.shared);
-        if shared.held.len() >= MOST_HELD_BYTES {
-            ready!(shared.poll_send(cx))?;
-        }
+        ready!(shared.poll_room(cx))?;
         shared.held.extend_from_slice(bytes);
         Poll::Ready(Ok(bytes.len()))
     }
@@ -150,9 +162,7 @@ impl AsyncWrite for Buffered {
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let mut shared = lock(&self.shared);
-        if shared.held.len() >= MOST_HELD_BYTES {
-            ready!(shared.poll_send(cx))?;
-        }
+        ready!(shared.poll_room(cx))?;
         let mut length = 0;
         for piece in pieces {
             shared.held.extend_from_slice(piece);
@@ -174,5 +184,59 @@ impl AsyncWrite for Buffered {
         let mut shared = lock(&self.shared);
         ready!(shared.poll_send(cx))?;
         Pin::new(&mut shared.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_written_arrives_and_only_so_much_is_held() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let (mut buffered, sender) = buffered(ours);
+        let piece = vec![7; 16 * 1024];
+        let mut written = 0;
+        // Nobody reads, so that it comes to a stop.
+        poll_fn(|cx| {
+            while let Poll::Ready(length) = Pin::new(&mut buffered).poll_write(cx, &piece) {
+                written += length.unwrap();
+            }
+            Poll::Ready(())
+        })
+        .await;
+        assert!(lock(&sender.0).held.len() <= SENT_AT_ONCE + piece.len());
+        let mut arrived = vec![0; written];
+        let sent = poll_fn(|cx| sender.poll_send(cx));
+        let (sent, _) = join(sent, theirs.read_exact(&mut arrived)).await;
+        sent.unwrap();
+        assert!(arrived.iter().all(|byte| *byte == 7));
+    }
+
+    #[tokio::test]
+    async fn what_arrives_is_read_in_whatever_pieces_and_to_its_end() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let (mut buffered, _sender) = buffered(ours);
+        let bytes: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+        let mut read: Vec<u8> = Vec::new();
+        let reading = async {
+            for length in [1_usize, 8192, 200_000].into_iter().cycle() {
+                let mut piece = vec![0; length];
+                let length = buffered.read(&mut piece).await.unwrap();
+                if length == 0 {
+                    return;
+                }
+                read.extend(&piece[..length]);
+            }
+        };
+        let writing = async {
+            theirs.write_all(&bytes).await.unwrap();
+            drop(theirs);
+        };
+        join(reading, writing).await;
+        assert_eq!(read, bytes);
     }
 }
