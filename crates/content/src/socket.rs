@@ -2,6 +2,7 @@
 
 mod bind;
 mod connection;
+mod transport;
 
 use std::future::Future;
 use std::io;

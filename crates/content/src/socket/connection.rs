@@ -1,6 +1,6 @@
 //! One connection: HTTP/2, and the calls that come over it.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ use wharfinger_runtime::Tasks;
 
 use crate::proto::content_server::ContentServer;
 use crate::server::Service;
+
+use super::transport::{buffered, drive};
 
 /// 16 MiB: the longest message that clients send, and that they take.
 const MOST_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
@@ -49,6 +51,7 @@ pub(super) async fn serve(
         .max_decoding_message_size(MOST_MESSAGE_BYTES)
         .max_encoding_message_size(usize::MAX);
     let service = service_fn(move |request| content.clone().call(request));
+    let (stream, sender) = buffered(stream);
     let connection = http2::Builder::new(OnTasks(tasks))
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -60,14 +63,16 @@ pub(super) async fn serve(
         .keep_alive_timeout(PING_TIMEOUT)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = draining => {
+    let mut draining = pin!(draining);
+    let mut is_draining = false;
+    let served = poll_fn(|cx| {
+        if !is_draining && draining.as_mut().poll(cx).is_ready() {
+            is_draining = true;
             connection.as_mut().graceful_shutdown();
-            connection.await
         }
-    };
-    if let Err(error) = ended {
+        connection.as_mut().poll(cx)
+    });
+    if let Err(error) = drive(served, &sender).await {
         tracing::debug!(%error, "connection ended");
     }
 }
