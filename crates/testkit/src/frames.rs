@@ -67,7 +67,11 @@ impl Frame {
 
 /// A connection of HTTP/2.
 #[derive(Debug)]
-pub struct Frames(TcpStream);
+pub struct Frames {
+    stream: TcpStream,
+    /// Why the other side wants no further streams, once it has said so.
+    farewell: Option<u32>,
+}
 
 impl Frames {
     /// Connects and says the preface, with these settings.
@@ -76,8 +80,11 @@ impl Frames {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         stream.set_write_timeout(Some(TIMEOUT)).unwrap();
-        let mut frames = Self(stream);
-        frames.0.write_all(PREFACE).unwrap();
+        let mut frames = Self {
+            stream,
+            farewell: None,
+        };
+        frames.stream.write_all(PREFACE).unwrap();
         let mut payload = Vec::new();
         for (name, value) in settings {
             payload.extend(name.to_be_bytes());
@@ -92,7 +99,7 @@ impl Frames {
     /// # Errors
     /// When the other side does not listen, or nothing comes.
     pub fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> io::Result<()> {
-        self.0.write_all(&frame(kind, flags, stream, payload))
+        self.stream.write_all(&frame(kind, flags, stream, payload))
     }
 
     /// Sends bytes as they are.
@@ -100,7 +107,7 @@ impl Frames {
     /// # Errors
     /// When the other side does not listen, or nothing comes.
     pub fn send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all(bytes)
+        self.stream.write_all(bytes)
     }
 
     /// Sends a whole head; without a body also the end of the stream.
@@ -117,19 +124,25 @@ impl Frames {
     /// When the other side does not listen, or nothing comes.
     pub fn read(&mut self) -> io::Result<Frame> {
         let mut head = [0; 9];
-        self.0.read_exact(&mut head)?;
+        self.stream.read_exact(&mut head)?;
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
         let mut payload = vec![0; usize::try_from(length).unwrap()];
-        self.0.read_exact(&mut payload)?;
-        Ok(Frame {
+        self.stream.read_exact(&mut payload)?;
+        let frame = Frame {
             kind: head[3],
             flags: head[4],
             stream: u32::from_be_bytes([head[5], head[6], head[7], head[8]]),
             payload,
-        })
+        };
+        if frame.kind == GOAWAY {
+            let bytes = frame.payload[4..8].try_into().unwrap();
+            self.farewell = Some(u32::from_be_bytes(bytes));
+        }
+        Ok(frame)
     }
 
-    /// Returns the next frame for which `wanted` holds, and passes over those before it.
+    /// Returns the next frame for which `wanted` holds, and passes over those before it; who asks there for
+    /// a sign of life gets one.
     ///
     /// # Errors
     /// When the other side does not listen, or nothing comes.
@@ -139,6 +152,7 @@ impl Frames {
             if wanted(&frame) {
                 return Ok(frame);
             }
+            self.answer(&frame);
         }
     }
 
@@ -163,25 +177,23 @@ impl Frames {
 
     /// Reads to the end of the connection, and returns the reason of the last GOAWAY.
     pub fn ended(&mut self) -> Option<u32> {
-        let mut reason = None;
         loop {
             match self.read() {
-                Ok(frame) if frame.kind == GOAWAY => {
-                    let bytes = frame.payload[4..8].try_into().unwrap();
-                    reason = Some(u32::from_be_bytes(bytes));
-                }
-                Ok(frame) if frame.kind == PING && frame.flags & ACK == 0 => {
-                    // It may have ended already.
-                    drop(self.send(PING, ACK, 0, &frame.payload));
-                }
-                Ok(_) => {}
+                Ok(frame) => self.answer(&frame),
                 Err(error) => {
                     // It is not this side that gave up.
                     let waited = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut];
                     assert!(!waited.contains(&error.kind()), "{error}");
-                    return reason;
+                    return self.farewell;
                 }
             }
+        }
+    }
+
+    fn answer(&mut self, frame: &Frame) {
+        if frame.kind == PING && frame.flags & ACK == 0 {
+            // The other side may have ended already.
+            drop(self.send(PING, ACK, 0, &frame.payload));
         }
     }
 }
