@@ -44,8 +44,8 @@ Variables lie over the file: REGISTRY_HTTP_ADDR sets http.addr, REGISTRY_STORAGE
 storage.delete.enabled, and so on for every key.
 
 The log goes to standard error, the access log to standard output. The first SIGTERM lets requests end \
-(http.draintimeout), the second does not; SIGHUP reads log.level again. http.debug.addr opens a listener \
-for operators: /livez, /readyz, /debug/health and metrics.",
+(http.draintimeout), the second does not; SIGHUP reads log.level and the files of TLS again. \
+http.debug.addr opens a listener for operators: /livez, /readyz, /debug/health and metrics.",
         after_help = "Examples:
   wharfinger serve
   wharfinger serve /etc/docker/registry/config.yml

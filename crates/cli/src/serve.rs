@@ -229,6 +229,10 @@ fn store_options(config: &ServeConfig, secret: Secret<Vec<u8>>) -> StoreOptions 
     };
     options.manifest_rules = config.manifest_rules.clone();
     options.catalog_rescan = config.catalog_rescan;
+    options.tag_lookups = match config.storage.tag_lookups {
+        0 => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+        given => given,
+    };
     options
 }
 

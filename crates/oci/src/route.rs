@@ -228,8 +228,7 @@ impl RouteError {
     /// Returns the code to answer with.
     pub fn code(&self) -> &'static Code {
         match self {
-            // No standard code is meant for this; the status is what matters.
-            Self::NotFound => &code::NAME_UNKNOWN,
+            Self::NotFound => &code::NO_ROUTE,
             Self::BadPath | Self::BadName(_) => &code::NAME_INVALID,
             Self::BadDigest(_) | Self::BadReference(ReferenceError::Digest(_)) => {
                 &code::DIGEST_INVALID

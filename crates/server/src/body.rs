@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 
 use crate::app::App;
 use crate::config::Limits;
-use crate::quotas::{NoRoom, Room};
+use crate::quotas::{NoRoom, Place, Room};
 use crate::request::RequestInfo;
 
 /// 64 KiB: most of a refused body that is read only to keep the connection. A client that has more
@@ -36,7 +36,9 @@ pub(crate) struct RequestBody {
     withheld: bool,
     end: BodyEnd,
     pace: Pace,
-    client: IpAddr,
+    client: Option<IpAddr>,
+    /// Taken until everything that the body is for has ended, also without the client.
+    place: Option<Place>,
 }
 
 /// Tells how a body has ended, also after the body itself is gone.
@@ -135,6 +137,8 @@ impl From<NoRoom> for CollectError {
 pub(crate) struct WholeBody {
     pub(crate) bytes: Bytes,
     pub(crate) memory: Room,
+    /// Taken while what the body is for goes on.
+    pub(crate) place: Option<Place>,
 }
 
 impl RequestBody {
@@ -151,7 +155,13 @@ impl RequestBody {
             end,
             pace: Pace::default(),
             client: request.peer().client(),
+            place: None,
         }
+    }
+
+    /// Keeps a place for as long as somebody has the body.
+    pub(crate) fn hold(&mut self, place: Option<Place>) {
+        self.place = place;
     }
 
     /// Returns what goes on telling how the body has ended.
@@ -227,6 +237,7 @@ impl RequestBody {
         Ok(WholeBody {
             bytes: all.join(),
             memory,
+            place: self.place.take(),
         })
     }
 

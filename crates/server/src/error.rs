@@ -2,8 +2,9 @@
 //!
 //! | what | code | status |
 //! |---|---|---|
-//! | no such path | `NAME_UNKNOWN` | 404 |
+//! | no such path | `UNSUPPORTED` | 404 |
 //! | method that the path does not have, or deleting while it is off | `UNSUPPORTED` | 405 |
+//! | transfer coding other than chunks | `UNSUPPORTED` | 501 |
 //! | path and query too long | `NAME_INVALID` | 414 |
 //! | malformed name, tag, digest, query | `…_INVALID` | 400 |
 //! | reading a manifest by what is neither tag nor digest | `MANIFEST_UNKNOWN` | 404 |
@@ -61,11 +62,13 @@ use crate::upload_token::TokenError;
 pub fn codes() -> CodeTable {
     CodeTable::standard()
         .with(&[
+            &code::NO_ROUTE,
             &STORAGE_FULL,
             &QUERY_INVALID,
             &MANIFEST_TOO_LARGE,
             &TARGET_TOO_LONG,
             &BODY_TIMEOUT,
+            &CODING_UNSUPPORTED,
         ])
         .expect("a test sees that these are not in the standard table")
 }
@@ -100,6 +103,14 @@ pub static TARGET_TOO_LONG: Code = Code {
     message: "the URL is too long",
     description: "The path and query of the URL are longer than any that means something.",
     status: StatusCode::URI_TOO_LONG,
+};
+
+/// The body is coded in a way that is not undone here.
+pub static CODING_UNSUPPORTED: Code = Code {
+    id: "UNSUPPORTED",
+    message: "the transfer coding is unsupported",
+    description: "The body is coded in a way that is not undone here; chunks alone are.",
+    status: StatusCode::NOT_IMPLEMENTED,
 };
 
 /// The body stood still, or came by drops.

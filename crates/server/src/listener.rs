@@ -226,9 +226,14 @@ impl Connections {
         let io = Watched::new(stream, Heads::Amid, &app.limits, requests.clone());
         let patience = app.limits.write_idle_timeout;
         let streams = Streams::new(app.runtime.tasks.clone(), requests.clone(), patience);
-        let (owned, begun) = (Arc::clone(app), streams.clone());
-        let service =
-            service_fn(move |request| serve(Arc::clone(&owned), via, request, begun.begin()));
+        let (owned, begun, all) = (Arc::clone(app), streams.clone(), requests.clone());
+        let service = service_fn(move |request| {
+            if !via.within_quota {
+                // Each of its requests is told so, and there shall be no further ones.
+                all.tell_unasked();
+            }
+            serve(Arc::clone(&owned), via, request, begun.begin())
+        });
         let http2 = self.protocols.http2(streams);
         let connection = http2.serve_connection(TokioIo::new(io), service);
         self.run(connection, &requests, |connection| {

@@ -1,7 +1,7 @@
 //! What clients may have at once: together, and each of them.
 //!
 //! A client is an address; of IPv6 the first half, since whoever has one address there mostly has all
-//! that begin with the same half. Behind a proxy all clients are one.
+//! that begin with the same half. Behind a proxy all clients are one; over a Unix socket there are none.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -61,14 +61,15 @@ impl Quotas {
         }
     }
 
-    /// Notes a connection of a client.
-    pub(crate) fn connect(self: &Arc<Self>, address: IpAddr) -> Connected {
-        let client = client_of(address);
-        let mut clients = self.lock();
-        let entry = clients.entry(client).or_default();
-        entry.connections += 1;
-        let within = entry.connections <= self.max_connections;
-        drop(clients);
+    /// Notes a connection of a client. One without an address is bound by what all have together.
+    pub(crate) fn connect(self: &Arc<Self>, address: Option<IpAddr>) -> Connected {
+        let client = address.map(client_of);
+        let within = client.is_none_or(|client| {
+            let mut clients = self.lock();
+            let entry = clients.entry(client).or_default();
+            entry.connections += 1;
+            entry.connections <= self.max_connections
+        });
         Connected {
             quotas: Arc::clone(self),
             client,
@@ -77,8 +78,12 @@ impl Quotas {
     }
 
     /// Takes room for `bytes` of a body. Nobody waits for it: whoever waits holds some already.
-    pub(crate) fn room(self: &Arc<Self>, address: IpAddr, bytes: usize) -> Result<Room, NoRoom> {
-        let client = client_of(address);
+    pub(crate) fn room(
+        self: &Arc<Self>,
+        address: Option<IpAddr>,
+        bytes: usize,
+    ) -> Result<Room, NoRoom> {
+        let client = address.map(client_of);
         Ok(Room {
             memory: self.take_room(client, bytes)?,
             quotas: Arc::clone(self),
@@ -86,15 +91,19 @@ impl Quotas {
         })
     }
 
-    fn take_room(&self, client: IpAddr, bytes: usize) -> Result<OwnedSemaphorePermit, NoRoom> {
+    fn take_room(
+        &self,
+        client: Option<IpAddr>,
+        bytes: usize,
+    ) -> Result<OwnedSemaphorePermit, NoRoom> {
         let permits = u32::try_from(bytes).map_err(|_| NoRoom::All)?;
         let memory = Arc::clone(&self.body_memory);
         let memory = memory
             .try_acquire_many_owned(permits)
             .map_err(|_| NoRoom::All)?;
-        if bytes == 0 {
+        let Some(client) = client.filter(|_| bytes > 0) else {
             return Ok(memory);
-        }
+        };
         let mut clients = self.lock();
         let entry = clients.entry(client).or_default();
         if entry.body_bytes + bytes > self.max_body_bytes {
@@ -104,7 +113,8 @@ impl Quotas {
         Ok(memory)
     }
 
-    fn change(&self, client: IpAddr, change: impl FnOnce(&mut Client)) {
+    fn change(&self, client: Option<IpAddr>, change: impl FnOnce(&mut Client)) {
+        let Some(client) = client else { return };
         let mut clients = self.lock();
         if let Some(entry) = clients.get_mut(&client) {
             change(entry);
@@ -135,7 +145,7 @@ fn client_of(address: IpAddr) -> IpAddr {
 #[derive(Debug)]
 pub(crate) struct Connected {
     quotas: Arc<Quotas>,
-    client: IpAddr,
+    client: Option<IpAddr>,
     within: bool,
 }
 
@@ -158,7 +168,7 @@ impl Drop for Connected {
 #[derive(Debug)]
 pub(crate) struct Room {
     quotas: Arc<Quotas>,
-    client: IpAddr,
+    client: Option<IpAddr>,
     memory: OwnedSemaphorePermit,
 }
 
@@ -227,11 +237,13 @@ mod tests {
     #[test]
     fn a_client_has_as_many_connections_as_it_may() {
         let quotas = quotas(|limits| limits.max_address_connections = 1);
-        let (a, b) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+        let (a, b) = (Some([10, 0, 0, 1].into()), Some([10, 0, 0, 2].into()));
         let first = quotas.connect(a);
         assert!(first.is_within_quota());
         assert!(!quotas.connect(a).is_within_quota());
         assert!(quotas.connect(b).is_within_quota());
+        let local: Vec<_> = (0..3).map(|_| quotas.connect(None)).collect();
+        assert!(local.iter().all(Connected::is_within_quota));
         drop(first);
         assert!(quotas.connect(a).is_within_quota());
         assert!(quotas.lock().is_empty(), "nobody is remembered");
@@ -249,18 +261,22 @@ mod tests {
     #[test]
     fn a_client_has_a_share_of_the_memory_and_gives_it_back() {
         let quotas = quotas(|limits| limits.manifest_memory_bytes = 64 << 20);
-        let (a, b) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+        let client = |last| Some([10, 0, 0, last].into());
+        let (a, b) = (client(1), client(2));
         let mut room = quotas.room(a, 0).unwrap();
         room.grow(15 << 20).unwrap();
         room.grow(1 << 20).unwrap();
         assert_eq!(room.grow(1), Err(NoRoom::Client));
         assert_eq!(quotas.room(a, 1).unwrap_err(), NoRoom::Client);
-        let others: Vec<_> = [b, [10, 0, 0, 3].into(), [10, 0, 0, 4].into()]
+        let others: Vec<_> = [b, client(3)]
             .map(|other| quotas.room(other, 16 << 20).unwrap())
             .into();
-        let fifth = [10, 0, 0, 5].into();
-        assert_eq!(quotas.room(fifth, 1).unwrap_err(), NoRoom::All);
-        drop((room, others));
+        // Over a Unix socket there is no share, but no more than there is.
+        let mut local = quotas.room(None, 0).unwrap();
+        local.grow(16 << 20).unwrap();
+        assert_eq!(quotas.room(client(5), 1).unwrap_err(), NoRoom::All);
+        assert_eq!(local.grow(1), Err(NoRoom::All));
+        drop((room, others, local));
         assert_eq!(quotas.body_memory.available_permits(), 64 << 20);
         assert!(quotas.lock().is_empty());
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use http::header::{ALLOW, CONNECTION};
+use http::header::{ALLOW, CONNECTION, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
 use hyper::body::Incoming;
 use tracing::field::Empty;
@@ -20,7 +20,7 @@ use wharfinger_oci::{Query, RouteError, code};
 use crate::access_log::{self, LoggedBody};
 use crate::app::{App, Call};
 use crate::body::RequestBody;
-use crate::error::{Failure, TARGET_TOO_LONG};
+use crate::error::{CODING_UNSUPPORTED, Failure, TARGET_TOO_LONG};
 use crate::handlers;
 use crate::listener::UnderWay;
 use crate::metrics::{Handler, Shed};
@@ -93,6 +93,9 @@ pub(crate) fn serve(
 fn complete(call: &Call, response: &mut Response, body_was_read: bool) {
     let request = &call.request;
     add_missing(response.headers_mut(), &call.app.headers);
+    // A browser shall not make a page of a blob.
+    let sniffing = response.headers_mut().entry(X_CONTENT_TYPE_OPTIONS);
+    sniffing.or_insert(HeaderValue::from_static("nosniff"));
     if request.version() == Version::HTTP_2 {
         // hyper leaves it to us there.
         if *request.method() == Method::HEAD {
@@ -123,7 +126,7 @@ fn add_missing(headers: &mut HeaderMap, more: &[(HeaderName, HeaderValue)]) {
 async fn dispatch(
     call: &Call,
     query: Result<(), Failure>,
-    body: RequestBody,
+    mut body: RequestBody,
 ) -> Result<Response, Failure> {
     let action = query.and_then(|()| asked_for(call));
     call.begin(match &action {
@@ -143,7 +146,10 @@ async fn dispatch(
     });
     match action {
         Ok(action) => match admit_content(call, &action) {
-            Ok(_place) => perform(call, &principal, action, body).await,
+            Ok(place) => {
+                body.hold(place);
+                perform(call, &principal, action, body).await
+            }
             Err(failure) => Err(fail_after(failure, body).await),
         },
         // What is wrong with a request is told to those alone who may talk to the registry.
@@ -158,6 +164,11 @@ fn asked_for(call: &Call) -> Result<Action, Failure> {
     let request = &call.request;
     if request.target_length() > MAX_TARGET_BYTES {
         return Err(Failure::new(&TARGET_TOO_LONG));
+    }
+    // hyper takes the chunks apart, and leaves what else was done to them.
+    let coding = request.headers().get(TRANSFER_ENCODING);
+    if coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        return Err(Failure::new(&CODING_UNSUPPORTED));
     }
     match path_of(call) {
         Some(path) => route(request.method(), path, request.query()),

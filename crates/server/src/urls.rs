@@ -1,19 +1,17 @@
 //! The URLs of this registry, read and printed: what stands before a route, and what a client sees.
 
+mod forwarded;
+
 use std::fmt;
 use std::str::FromStr;
 
+use http::HeaderValue;
 use http::uri::{Authority, Scheme, Uri};
-use http::{HeaderName, HeaderValue};
 use wharfinger_oci::{Query, Route};
 
 use crate::request::RequestInfo;
 
-/// How the client has called the first proxy.
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-
-/// `http` or `https`: what the client speaks with the first proxy.
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+use self::forwarded::Forwarded;
 
 /// How URLs are made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,8 +56,9 @@ impl Urls {
 
 /// Returns scheme and host, where they are known.
 fn origin(request: &RequestInfo) -> String {
-    let host = forwarded(request, &FORWARDED_HOST).or_else(|| request.host());
-    let scheme = match forwarded(request, &FORWARDED_PROTO) {
+    let forwarded = Forwarded::of(request);
+    let host = forwarded.host.as_deref().or_else(|| request.host());
+    let scheme = match forwarded.proto.as_deref() {
         Some(proto) if proto.eq_ignore_ascii_case("https") => "https",
         Some(proto) if proto.eq_ignore_ascii_case("http") => "http",
         _ if request.is_secure() => "https",
@@ -68,12 +67,6 @@ fn origin(request: &RequestInfo) -> String {
     host.filter(|host| is_host(host))
         .map(|host| format!("{scheme}://{host}"))
         .unwrap_or_default()
-}
-
-/// Returns the first of the values that proxies have put in a row, which is the client's.
-fn forwarded<'a>(request: &'a RequestInfo, name: &HeaderName) -> Option<&'a str> {
-    let first = request.text(name)?.split(',').next()?.trim();
-    (!first.is_empty()).then_some(first)
 }
 
 /// Tells whether a text is a host with or without a port, and nothing that a URL would read in

@@ -168,7 +168,8 @@ impl Repository {
             .await?
             .ok_or_else(unknown)?;
         let tags = self.tag_set();
-        for tag in tags.pointing_at(&[*digest, canonical]).await? {
+        let at_once = self.shared.tag_lookups;
+        for tag in tags.pointing_at(&[*digest, canonical], at_once).await? {
             let _turn = self.shared.tag_locks.tag(&self.name, &tag).await;
             // Somebody may have moved it since it was found.
             match tags.resolve(&tag).await {

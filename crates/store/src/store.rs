@@ -34,6 +34,8 @@ pub struct StoreOptions {
     /// How late a repository may be listed that another process has made; with zero the tree is
     /// walked each time.
     pub catalog_rescan: Duration,
+    /// How many tags are looked at at once when a manifest is deleted; within 1 to 64.
+    pub tag_lookups: usize,
 }
 
 /// 1 s: a walk costs a look at each repository of a page.
@@ -48,9 +50,13 @@ impl StoreOptions {
             verify: VerifyPolicy::default(),
             manifest_rules: ManifestRules::default(),
             catalog_rescan: CATALOG_RESCAN,
+            tag_lookups: 1,
         }
     }
 }
+
+/// 64 tags at once: where a look takes long it is the network that does, and that has enough of them.
+const MOST_TAG_LOOKUPS: usize = 64;
 
 /// A content store on Distribution's layout. Cloning it is cheap.
 #[derive(Debug, Clone)]
@@ -71,6 +77,7 @@ pub(crate) struct Shared {
     pub(crate) manifest_rules: ManifestRules,
     pub(crate) tag_pages: TagPages,
     pub(crate) catalog_pages: CatalogPages,
+    pub(crate) tag_lookups: usize,
 }
 
 impl Store {
@@ -104,6 +111,7 @@ impl Store {
                 manifest_rules: options.manifest_rules,
                 tag_pages,
                 catalog_pages,
+                tag_lookups: options.tag_lookups.clamp(1, MOST_TAG_LOOKUPS),
             }),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use wharfinger_driver::{
     Driver, DriverExt as _, Durability, EntryKind, ErrorKind as DriverErrorKind, Metadata, Put,
 };
@@ -72,20 +73,21 @@ impl Tags {
         Ok(())
     }
 
-    /// Returns the tags that point at one of `digests`.
-    pub(crate) async fn pointing_at(&self, digests: &[Digest]) -> Result<Vec<Tag>> {
+    /// Returns the tags that point at one of `digests`; `at_once` tags are looked at at a time.
+    pub(crate) async fn pointing_at(&self, digests: &[Digest], at_once: usize) -> Result<Vec<Tag>> {
         let mut found = Vec::new();
         let mut after: Option<String> = None;
         loop {
             let (page, _) = self.list(after.as_deref(), LIST_PAGE).await?;
-            for tag in &page.tags {
-                let path = layout::tag_current(&self.name, tag);
-                let named = self.links.read(&path).await?;
-                if named.is_some_and(|named| digests.contains(&named)) {
-                    found.push(tag.clone());
-                }
-            }
             after = page.tags.last().map(|tag| tag.as_str().to_owned());
+            let looks = stream::iter(page.tags).map(|tag| async move {
+                let path = layout::tag_current(&self.name, &tag);
+                let named = self.links.read(&path).await?;
+                let points = named.is_some_and(|named| digests.contains(&named));
+                Ok::<_, Error>(points.then_some(tag))
+            });
+            let pointing: Vec<_> = looks.buffered(at_once).try_collect().await?;
+            found.extend(pointing.into_iter().flatten());
             if !page.more {
                 return Ok(found);
             }

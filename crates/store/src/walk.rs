@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use wharfinger_driver::{
     Driver, DriverExt as _, DriverPath, Entry, EntryKind, ErrorKind as DriverErrorKind, Page,
 };
+use wharfinger_oci::{Algorithm, Digest};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout;
@@ -92,6 +93,48 @@ impl<'a> Listing<'a> {
     fn passes(&self) -> bool {
         self.missing == Missing::Passes
     }
+}
+
+/// The directories `ALG/HEX` below one, each with the digest that it stands for. What is no digest is
+/// nobody's that we know, and is passed over.
+#[derive(Debug)]
+pub(crate) struct Digests<'a> {
+    driver: &'a dyn Driver,
+    algorithms: Listing<'a>,
+    within: Option<(Algorithm, Listing<'a>)>,
+}
+
+impl<'a> Digests<'a> {
+    pub(crate) fn new(driver: &'a dyn Driver, directory: DriverPath) -> Self {
+        Self {
+            driver,
+            algorithms: Listing::new(driver, directory),
+            within: None,
+        }
+    }
+
+    /// Returns the next one. It may be deleted before the one after it is asked for.
+    pub(crate) async fn next(&mut self) -> Result<Option<(Digest, DriverPath)>> {
+        loop {
+            if let Some((algorithm, listing)) = &mut self.within {
+                while let Some((hex, path)) = listing.next_directory().await? {
+                    if let Some(digest) = digest_of(*algorithm, &hex) {
+                        return Ok(Some((digest, path)));
+                    }
+                }
+            }
+            let Some((name, path)) = self.algorithms.next_directory().await? else {
+                return Ok(None);
+            };
+            let algorithm = name.parse().ok();
+            self.within = algorithm.map(|it| (it, Listing::new(self.driver, path)));
+        }
+    }
+}
+
+/// Makes a digest of the two names that lead to a link or a blob; `None` when they are none.
+pub(crate) fn digest_of(algorithm: Algorithm, hex: &str) -> Option<Digest> {
+    format!("{algorithm}:{hex}").parse().ok()
 }
 
 /// Makes an error of a failed driver call that was about `path`.

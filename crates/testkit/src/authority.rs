@@ -52,12 +52,28 @@ impl Authority {
         self.sign(&server_params()?)
     }
 
+    /// Signs a certificate of a server that has this name, or address, besides.
+    ///
+    /// # Errors
+    /// When keys cannot be made, or it is neither.
+    pub fn server_at(&self, name: &str) -> Result<Signed> {
+        self.sign(&named(&["localhost", "127.0.0.1", name])?)
+    }
+
     /// Signs a certificate of a server whose time is over.
     ///
     /// # Errors
     /// When keys cannot be made.
     pub fn expired_server(&self) -> Result<Signed> {
         self.sign(&expired(server_params()?))
+    }
+
+    /// Signs a certificate like that of [`server_at`](Self::server_at) whose time is over.
+    ///
+    /// # Errors
+    /// When keys cannot be made, or it is neither a name nor an address.
+    pub fn expired_server_at(&self, name: &str) -> Result<Signed> {
+        self.sign(&expired(named(&["localhost", "127.0.0.1", name])?))
     }
 
     /// Signs a certificate of a client.
@@ -118,7 +134,11 @@ fn params(name: &str) -> Result<CertificateParams> {
 }
 
 fn server_params() -> Result<CertificateParams> {
-    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    named(&["localhost", "127.0.0.1"])
+}
+
+fn named(names: &[&str]) -> Result<CertificateParams> {
+    let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
     let mut params = CertificateParams::new(names)?;
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     Ok(params)

@@ -1,6 +1,6 @@
-//! Free ports on the loopback interface.
+//! Free ports, and the addresses of this machine.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 /// Below the ports that Linux gives to outgoing connections (32768 and above), so that none of those
@@ -27,6 +27,15 @@ pub fn free_port() -> u16 {
         }
     }
     panic!("no free port from {FIRST} on");
+}
+
+/// Returns an address of this machine that is not a loopback address; `None` where there is none.
+pub fn outer_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    // Nothing is sent: this only asks by which address one would leave for a documentation address.
+    socket.connect((Ipv4Addr::new(198, 51, 100, 1), 9)).ok()?;
+    let address = socket.local_addr().ok()?.ip();
+    (!address.is_loopback()).then_some(address)
 }
 
 #[cfg(test)]

@@ -73,6 +73,22 @@ pub(crate) static KEYS: &[Row] = &[
     )
     .default("100"),
     key("storage.inmemory", Driver, "Keeps the content in memory: all is lost at exit."),
+    key("storage.redirect", Section, "Whether clients are sent to the storage itself."),
+    key(
+        "storage.redirect.disable",
+        Bool,
+        "Gives out all content itself. A directory and memory have nothing to send clients to, so that this \
+         only stands here for Distribution's sake.",
+    )
+    .default("false"),
+    key("storage.tag", Section, "Tags."),
+    key(
+        "storage.tag.concurrencylimit",
+        Integer(0),
+        "How many tags are looked at at once when a manifest is deleted, for those that point at it; 64 at \
+         most. `0` stands for as many as there are cores.",
+    )
+    .default("0"),
     key("storage.delete", Section, "Deleting of tags, manifests and blobs."),
     key("storage.delete.enabled", Bool, "Allows DELETE; otherwise it answers 405.")
         .default("false"),
@@ -199,7 +215,8 @@ pub(crate) static KEYS: &[Row] = &[
     key(
         "http.headers",
         Headers,
-        "What every answer has besides its own headers, as `Name: [value, …]`.",
+        "What every answer has besides its own headers, as `Name: [value, …]`. Every answer has \
+         `X-Content-Type-Options: nosniff`, unless another value stands here.",
     )
     .default("{}"),
     key("http.tls", Section, "TLS from files. They are read again when they change, and at SIGHUP."),
@@ -332,7 +349,8 @@ pub(crate) static KEYS: &[Row] = &[
         "wharfinger.limits.addressconnections",
         Integer(1),
         "Connections of one address; requests on further ones are answered with 429. Never more than half of \
-         all. Behind a proxy all clients have its address.",
+         all. Behind a proxy all clients have its address, unless it comes over a Unix socket: there is no \
+         such limit.",
     )
     .default("5000"),
     key(
@@ -467,8 +485,6 @@ pub(crate) static KEYS: &[Row] = &[
     driver_not_yet("storage.s3aws"),
     driver_not_yet("storage.gcs"),
     driver_not_yet("storage.azure"),
-    not_yet("storage.redirect", &["disable"]),
-    not_yet("storage.tag", &["concurrencylimit"]),
     not_yet("middleware", &["registry", "repository", "storage"]),
     provider_not_yet("auth.token"),
     not_yet("http.tls.letsencrypt", &["cachefile", "email", "hosts", "directoryurl"]),

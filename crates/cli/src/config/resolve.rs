@@ -82,6 +82,7 @@ pub(crate) fn resolve(findings: &Findings, home: Option<&Path>) -> ServeConfig {
         storage: StorageConfig {
             driver,
             delete_enabled: values.bool("storage.delete.enabled"),
+            tag_lookups: values.size("storage.tag.concurrencylimit"),
             cache: values
                 .given("storage.cache.blobdescriptor")
                 .map(|_| CacheConfig {

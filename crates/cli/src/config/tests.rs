@@ -171,6 +171,10 @@ fn the_effective_settings_are_a_file_without_secrets() {
       filesystem:
         rootdirectory: "/srv/registry data"
         maxthreads: 25
+      redirect:
+        disable: false
+      tag:
+        concurrencylimit: 0
       delete:
         enabled: true
       cache:
@@ -253,6 +257,10 @@ fn the_effective_settings_of_the_least_file_are_the_defaults() {
         disabled: false
     storage:
       inmemory: {}
+      redirect:
+        disable: false
+      tag:
+        concurrencylimit: 0
       delete:
         enabled: false
       cache:

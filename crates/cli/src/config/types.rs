@@ -102,6 +102,8 @@ pub(crate) struct StorageConfig {
     pub(crate) driver: DriverConfig,
     /// Whether DELETE is allowed.
     pub(crate) delete_enabled: bool,
+    /// How many tags are looked at at once when a manifest is deleted; 0 leaves it to the cores.
+    pub(crate) tag_lookups: usize,
     /// The cache of descriptors, if there is one.
     pub(crate) cache: Option<CacheConfig>,
     /// Whether nothing may be changed.

@@ -6,6 +6,7 @@
 mod clients;
 mod files;
 mod load;
+mod oracles;
 mod secrets;
 
 use std::fs;

@@ -4,6 +4,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bombs;
+mod borders;
 mod confusion;
 mod damage;
 mod logs;
+mod modes;
+mod names;
+mod referrers;
+mod slow;
+mod streams;

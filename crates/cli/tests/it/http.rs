@@ -18,10 +18,10 @@ use wharfinger_testkit::{Process, Scratch, Signal, eventually, free_port, run, t
 const REQUEST: Duration = Duration::from_secs(30);
 
 /// The binary under test with a configuration of its own.
-struct Wharf {
+pub(crate) struct Wharf {
     process: Process,
-    port: u16,
-    scratch: Scratch,
+    pub(crate) port: u16,
+    pub(crate) scratch: Scratch,
 }
 
 impl Wharf {
@@ -36,7 +36,7 @@ impl Wharf {
     }
 
     /// Runs a command that becomes the binary, and waits until it listens.
-    fn run(mut command: Command, port: u16, scratch: Scratch) -> Self {
+    pub(crate) fn run(mut command: Command, port: u16, scratch: Scratch) -> Self {
         let process = Process::spawn(&mut command, &scratch.join("log")).unwrap();
         let mut wharf = Self {
             process,
@@ -51,7 +51,7 @@ impl Wharf {
         wharf
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.scratch.join("log")).unwrap()
     }
 

@@ -18,5 +18,6 @@ mod operation;
 mod reclaim;
 mod setup;
 mod spec;
+mod stock;
 mod strace_kills;
 mod tree;

@@ -27,6 +27,7 @@ use wharfinger_testkit::{
 /// A server, as long as a test uses it.
 struct Shared {
     address: SocketAddr,
+    id: u32,
     _server: Server,
     scratch: Scratch,
 }
@@ -65,6 +66,25 @@ impl Subject {
             client,
             repository,
         }
+    }
+
+    /// A registry that no other test uses.
+    pub(crate) fn alone(repository: &'static str, variables: &[(&str, &str)]) -> Self {
+        let shared = Arc::new(start(variables));
+        let client = Client::new(shared.address);
+        Self {
+            shared,
+            client,
+            repository,
+        }
+    }
+
+    /// How much memory the process has, in KiB.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.shared.id)).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let number = line.unwrap().split_whitespace().nth(1).unwrap();
+        number.parse().unwrap()
     }
 
     /// The directory of the data.
@@ -147,9 +167,10 @@ fn start(variables: &[(&str, &str)]) -> Shared {
         .collect();
     let binary = env!("CARGO_BIN_EXE_wharfinger");
     let log = scratch.join("log");
-    let server = Server::start(binary, arguments, variables, address, &log).unwrap();
+    let mut server = Server::start(binary, arguments, variables, address, &log).unwrap();
     Shared {
         address,
+        id: server.process().unwrap().id(),
         _server: server,
         scratch,
     }

@@ -46,6 +46,16 @@ pub static UNSUPPORTED: Code = Code {
     status: StatusCode::METHOD_NOT_ALLOWED,
 };
 
+/// The path means nothing here. Not in the table of standard codes: the identifier is that of
+/// [`UNSUPPORTED`], since clients that try out what a registry has take `NAME_UNKNOWN` for the answer
+/// that it has no such repository.
+pub static NO_ROUTE: Code = Code {
+    id: "UNSUPPORTED",
+    message: "there is nothing at this path",
+    description: "The path means nothing here.",
+    status: StatusCode::NOT_FOUND,
+};
+
 /// The request has no credentials, or they were not accepted.
 pub static UNAUTHORIZED: Code = Code {
     id: "UNAUTHORIZED",

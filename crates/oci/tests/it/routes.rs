@@ -196,7 +196,8 @@ fn bad_parts_have_the_code_of_their_kind() {
         ("/v2/a/manifests/-x", "TAG_INVALID", 400),
         ("/v2/a/manifests/a%20b", "TAG_INVALID", 400),
         ("/v2/a/blobs/uploads/a+b", "BLOB_UPLOAD_UNKNOWN", 404),
-        ("/v2/x", "NAME_UNKNOWN", 404),
+        ("/v2/x", "UNSUPPORTED", 404),
+        ("/v2/a/_oras/artifacts/referrers", "UNSUPPORTED", 404),
     ] {
         let error = ApiError::from(Route::parse(path).unwrap_err());
         assert_eq!(

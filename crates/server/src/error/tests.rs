@@ -118,7 +118,7 @@ fn malformed_requests_are_named() {
         (400, "DIGEST_INVALID")
     );
     assert_eq!(code(QueryError::Semicolon.into()), (400, "QUERY_INVALID"));
-    assert_eq!(code(RouteError::NotFound.into()), (404, "NAME_UNKNOWN"));
+    assert_eq!(code(RouteError::NotFound.into()), (404, "UNSUPPORTED"));
     assert_eq!(manifest(b"{", Some("x")), (400, "MANIFEST_INVALID"));
     assert_eq!(manifest(b"{}", None), (400, "MANIFEST_INVALID"));
     assert_eq!(

@@ -75,6 +75,7 @@ pub(crate) async fn push(
         let WholeBody {
             bytes,
             memory: _held,
+            place: _taken,
         } = body;
         let content_type = owned.request.text(&CONTENT_TYPE);
         let manifest = Manifest::parse(bytes, content_type)?;

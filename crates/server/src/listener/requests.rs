@@ -29,7 +29,7 @@ struct Shared {
     reader: AtomicWaker,
     /// No further request is wanted.
     ending: AtomicBool,
-    /// Told when no request has begun for too long.
+    /// Told when no request has begun for too long, or none is wanted.
     unasked: Notify,
 }
 
@@ -97,12 +97,13 @@ impl Requests {
         self.0.ending.load(Ordering::Acquire)
     }
 
-    /// Says that no request has begun for too long.
+    /// Says that no request has begun for too long, or that none is wanted.
     pub(super) fn tell_unasked(&self) {
         self.0.unasked.notify_one();
     }
 
-    /// Completes when no request has begun for too long, and somebody has to say so to the client.
+    /// Completes when no request has begun for too long, or none is wanted, and somebody has to say so to
+    /// the client.
     pub(super) async fn unasked(&self) {
         self.0.unasked.notified().await;
     }

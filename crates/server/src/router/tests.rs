@@ -106,10 +106,10 @@ fn other_paths_are_not_there_and_bad_parts_are_named() {
     let long = format!("/v2/{}/tags/list", "a".repeat(256));
     let short_blob = format!("/v2/a/blobs/{short}");
     for (path, status, code) in [
-        ("/v1/", 404, "NAME_UNKNOWN"),
-        ("/v2/a", 404, "NAME_UNKNOWN"),
-        ("/v2/a/tags", 404, "NAME_UNKNOWN"),
-        ("/debug/health", 404, "NAME_UNKNOWN"),
+        ("/v1/", 404, "UNSUPPORTED"),
+        ("/v2/a", 404, "UNSUPPORTED"),
+        ("/v2/a/tags", 404, "UNSUPPORTED"),
+        ("/debug/health", 404, "UNSUPPORTED"),
         ("/v2/a/referrers/sha256:0", 400, "DIGEST_INVALID"),
         ("/v2/_uploads/_oci/ext/discover", 400, "NAME_INVALID"),
         ("/v2/A/tags/list", 400, "NAME_INVALID"),

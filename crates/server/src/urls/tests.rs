@@ -8,6 +8,7 @@ use wharfinger_runtime::SeededEntropy;
 
 use crate::request::{Peer, RequestIds, Via};
 
+use super::forwarded::{FORWARDED_HOST, FORWARDED_PROTO};
 use super::*;
 
 fn info(request: http::request::Builder, secure: bool) -> RequestInfo {
@@ -191,4 +192,25 @@ fn what_stands_before_routes_is_refused_when_it_could_mean_something_else() {
     assert_eq!(base("http://h/?a"), UrlError::Query);
     assert_eq!(base("http://h/#a"), UrlError::Query);
     assert_eq!(base("http://h/a/../b"), UrlError::Path);
+}
+
+#[test]
+fn forwarded_comes_before_the_headers_of_older_proxies() {
+    let request = || {
+        let request = Request::builder().uri("/x").header(HOST, "inner");
+        request
+            .header(FORWARDED_HOST, "old")
+            .header(FORWARDED_PROTO, "https")
+    };
+    assert_eq!(location(request()), "https://old/v2/");
+    for (forwarded, expected) in [
+        ("proto=https;host=\"new:8443\"", "https://new:8443/v2/"),
+        ("for=10.0.0.1; host=new, host=further", "http://new/v2/"),
+        ("for=10.0.0.1", "http://inner/v2/"),
+        ("host=a/b", "/v2/"),
+        ("not readable", "http://inner/v2/"),
+    ] {
+        let request = request().header(http::header::FORWARDED, forwarded);
+        assert_eq!(location(request), expected, "{forwarded}");
+    }
 }

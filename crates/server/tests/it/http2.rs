@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wharfinger_driver::Memory;
+use wharfinger_testkit::frames::{
+    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE,
+    PING, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, head, header,
+};
 use wharfinger_testkit::{Blob, eventually};
 
 use crate::fixture::{Fixture, UPLOADS};
-use crate::frames::{
-    ACK, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE, PING,
-    RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, head, header,
-};
 
 pub(crate) fn with(configure: impl FnOnce(&mut wharfinger_server::Config)) -> Fixture {
     Fixture::with(Arc::new(Memory::new()), Vec::new(), |config| {
@@ -208,12 +208,8 @@ fn heads_have_a_limit() {
     let (first, rest) = large.split_at(16_000);
     frames.send(HEADERS, END_STREAM, 1, first).unwrap();
     let (second, third) = rest.split_at(16_000);
-    frames
-        .send(crate::frames::CONTINUATION, 0, 1, second)
-        .unwrap();
-    frames
-        .send(crate::frames::CONTINUATION, END_HEADERS, 1, third)
-        .unwrap();
+    frames.send(CONTINUATION, 0, 1, second).unwrap();
+    frames.send(CONTINUATION, END_HEADERS, 1, third).unwrap();
     assert_eq!(frames.status(1), 431);
 }
 
@@ -239,4 +235,21 @@ fn a_sign_of_life_is_answered() {
     frames.send_raw(&frame(PING, 0, 0, b"are you?")).unwrap();
     let answer = frames.find(|frame| frame.kind == PING).unwrap();
     assert_eq!(answer.payload, b"are you?");
+}
+
+#[test]
+fn a_connection_too_many_is_told_so_and_closed() {
+    let fixture = with(|config| config.limits.max_address_connections = 1);
+    let mut first = Frames::open(fixture.address, &[]);
+    first.ask(1, "GET", "/v2/", false);
+    assert_eq!(first.status(1), 200);
+    let mut second = Frames::open(fixture.address, &[]);
+    for stream in [1, 3] {
+        second.ask(stream, "GET", "/v2/", false);
+    }
+    assert_eq!(second.status(1), 429);
+    // No error, and no further streams.
+    assert_eq!(second.ended(), Some(0));
+    first.ask(3, "GET", "/v2/", false);
+    assert_eq!(first.status(3), 200);
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use wharfinger_driver::Memory;
+use wharfinger_driver::{Fault, FaultPlan, Faulty, Memory, Method};
 use wharfinger_server::Config;
 use wharfinger_testkit::{Blob, Client, Connection, Image, Request, Response, eventually};
 
@@ -100,6 +100,27 @@ fn pushes_give_way_before_pulls() {
     }
     writing.cut();
     eventually!(fixture.put_manifest(manifest, &image.manifest).status() == 201);
+}
+
+#[test]
+fn the_place_of_a_push_is_taken_until_it_has_ended_also_without_its_client() {
+    let plan = FaultPlan::new().always(Method::Commit, Fault::Hang);
+    let driver = Arc::new(Faulty::new(Arc::new(Memory::new()), plan));
+    let fixture = Fixture::with(driver, Vec::new(), |config| config.limits.max_uploads = 1);
+    let blob = Blob::random(76, 1000);
+    let push = Request::new("POST", format!("{UPLOADS}?digest={}", blob.digest));
+    let mut connection = fixture.client().connect().unwrap();
+    connection
+        .send_request(&push.body(blob.bytes.clone()))
+        .unwrap();
+    let other = Request::new("POST", UPLOADS);
+    eventually!(fixture.send(&other).status() == 503);
+    connection.cut();
+    // Long enough for the server to see that the client has left.
+    for _ in 0..50 {
+        assert_eq!(fixture.send(&other).status(), 503);
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]

@@ -141,7 +141,7 @@ fn the_front_pages_say_that_somebody_is_here() {
 #[test]
 fn other_paths_and_methods_get_errors_that_clients_can_read() {
     let fixture = Fixture::memory();
-    assert_refused(&fixture.get("/v1/"), 404, "NAME_UNKNOWN");
+    assert_refused(&fixture.get("/v1/"), 404, "UNSUPPORTED");
     assert_refused(
         &fixture.get("/v2/a/referrers/sha256:0"),
         400,

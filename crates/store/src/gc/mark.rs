@@ -14,7 +14,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::layout;
 use crate::links::parse_link;
 use crate::walk::{
-    Listing, Missing, Repositories, RepositoryDirectory, has_directory, names_in, storage,
+    Listing, Missing, Repositories, RepositoryDirectory, digest_of, has_directory, names_in,
+    storage,
 };
 
 use super::marks::DigestSet;
@@ -166,11 +167,14 @@ impl<'a, 'e> Marking<'a, 'e> {
             };
             let mut listing = Listing::new(self.driver, path);
             while let Some((hex, path)) = listing.next_directory().await? {
-                if let Some(digest) = digest_of(algorithm, &hex)
-                    && let Some(revision) = self.revision(digest, path).await?
-                {
-                    revisions.push(revision);
-                }
+                let Some(digest) = digest_of(algorithm, &hex) else {
+                    let entries = names_in(self.driver, &path).await?;
+                    if entries.iter().any(|entry| entry.name == "link") {
+                        self.fault(&path, "what is no digest has the link of a manifest; remove the directory if it is not needed")?;
+                    }
+                    continue;
+                };
+                revisions.extend(self.revision(digest, path).await?);
             }
         }
         Ok(revisions)
@@ -407,11 +411,6 @@ async fn is_young(
 /// `link` in the directory of a link.
 pub(super) fn link_in(path: &DriverPath) -> DriverPath {
     path.join("link").expect("a plain word is a path")
-}
-
-/// Makes a digest of the two names that lead to a link or a blob; `None` when they are none.
-pub(super) fn digest_of(algorithm: Algorithm, hex: &str) -> Option<Digest> {
-    format!("{algorithm}:{hex}").parse().ok()
 }
 
 /// Returns what a manifest names.

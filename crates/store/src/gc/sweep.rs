@@ -13,10 +13,11 @@ use crate::error::Result;
 use crate::layout;
 use crate::links::parse_link;
 use crate::walk::{
-    Listing, Missing, Repositories, RepositoryDirectory, has_directory, names_in, storage,
+    Digests, Listing, Missing, Repositories, RepositoryDirectory, digest_of, has_directory,
+    names_in, storage,
 };
 
-use super::mark::{Untagged, digest_of, link_in};
+use super::mark::{Untagged, link_in};
 use super::marks::DigestSet;
 use super::{GarbageEvent, GarbageEvents, GarbageOptions, GarbageReport};
 
@@ -210,25 +211,16 @@ impl<'a> Sweep<'a> {
         let untagged = self.untagged.remove(&repository.name).unwrap_or_default();
         let entries = names_in(self.driver, manifests).await?;
         if let Some(root) = has_directory(self.driver, manifests, &entries, "revisions").await? {
-            let mut algorithms = Listing::new(self.driver, root);
-            while let Some((name, path)) = algorithms.next_directory().await? {
-                let Ok(algorithm) = name.parse::<Algorithm>() else {
-                    continue;
-                };
-                let mut listing = Listing::new(self.driver, path);
-                while let Some((hex, path)) = listing.next_directory().await? {
-                    let Some(digest) = digest_of(algorithm, &hex) else {
-                        continue;
-                    };
-                    if untagged.contains(&digest) {
-                        events(GarbageEvent::Manifest {
-                            repository: &repository.name,
-                            digest: &digest,
-                        });
-                        self.delete(path).await?;
-                    } else if self.is_unlinked(&path).await? {
-                        self.delete(path).await?;
-                    }
+            let mut revisions = Digests::new(self.driver, root);
+            while let Some((digest, path)) = revisions.next().await? {
+                if untagged.contains(&digest) {
+                    events(GarbageEvent::Manifest {
+                        repository: &repository.name,
+                        digest: &digest,
+                    });
+                    self.delete(path).await?;
+                } else if self.is_unlinked(&path).await? {
+                    self.delete(path).await?;
                 }
             }
         }
@@ -252,16 +244,10 @@ impl<'a> Sweep<'a> {
             let Some(index) = has_directory(self.driver, &tag, &entries, "index").await? else {
                 continue;
             };
-            let mut algorithms = Listing::new(self.driver, index);
-            while let Some((name, path)) = algorithms.next_directory().await? {
-                let Ok(algorithm) = name.parse::<Algorithm>() else {
-                    continue;
-                };
-                let mut listing = Listing::new(self.driver, path);
-                while let Some((hex, path)) = listing.next_directory().await? {
-                    if digest_of(algorithm, &hex).is_some_and(|digest| untagged.contains(&digest)) {
-                        self.delete(path).await?;
-                    }
+            let mut history = Digests::new(self.driver, index);
+            while let Some((digest, path)) = history.next().await? {
+                if untagged.contains(&digest) {
+                    self.delete(path).await?;
                 }
             }
         }
@@ -278,27 +264,18 @@ impl<'a> Sweep<'a> {
         let Some(layers) = repository.layers.clone() else {
             return Ok(());
         };
-        let mut algorithms = Listing::new(self.driver, layers);
-        while let Some((name, path)) = algorithms.next_directory().await? {
-            // Links with tarsum digests stay.
-            let Ok(algorithm) = name.parse::<Algorithm>() else {
-                continue;
-            };
-            let mut listing = Listing::new(self.driver, path);
-            while let Some((hex, path)) = listing.next_directory().await? {
-                let Some(digest) = digest_of(algorithm, &hex) else {
-                    continue;
-                };
-                if self.is_unlinked(&path).await? {
-                    self.delete(path).await?;
-                } else if self.leads_nowhere(&digest, &path).await? {
-                    report.links += 1;
-                    events(GarbageEvent::Link {
-                        repository: &repository.name,
-                        digest: &digest,
-                    });
-                    self.delete(path).await?;
-                }
+        // Links with tarsum digests stay.
+        let mut links = Digests::new(self.driver, layers);
+        while let Some((digest, path)) = links.next().await? {
+            if self.is_unlinked(&path).await? {
+                self.delete(path).await?;
+            } else if self.leads_nowhere(&digest, &path).await? {
+                report.links += 1;
+                events(GarbageEvent::Link {
+                    repository: &repository.name,
+                    digest: &digest,
+                });
+                self.delete(path).await?;
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! docker: a daemon started by hand, without a network of its own and without touching the system's.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -22,6 +22,14 @@ pub(crate) struct Docker {
 impl Docker {
     /// Starts the daemon, which starts its own containerd; `None` where something is not installed.
     pub(crate) fn start(scratch: &Scratch) -> Result<Option<Self>> {
+        Self::start_with(scratch, &[])
+    }
+
+    /// Starts the daemon with variables of its own.
+    pub(crate) fn start_with(
+        scratch: &Scratch,
+        variables: &[(&str, &Path)],
+    ) -> Result<Option<Self>> {
         let tools = (tool("dockerd"), tool("docker"), tool("tar"));
         let (Some(daemon), Some(program), Some(tar)) = tools else {
             return Ok(None);
@@ -43,7 +51,8 @@ impl Docker {
             .arg("--pidfile")
             .arg(directory.join("docker.pid"))
             .arg("--host")
-            .arg(format!("unix://{}", socket.display()));
+            .arg(format!("unix://{}", socket.display()))
+            .envs(variables.iter().copied());
         let daemon = Process::spawn(&mut command, &scratch.join("dockerd.log"))?
             .with_grace(Duration::from_secs(20));
         let this = Self {

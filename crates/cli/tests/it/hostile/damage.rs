@@ -66,3 +66,60 @@ fn a_damaged_manifest_is_not_served_and_a_push_heals_it() {
         assert_eq!(subject.get("manifests/v1").body, image.manifest.bytes);
     }
 }
+
+/// What a link may hold after a disk has had its way with it.
+fn torn(link: &str, other: &str) -> [Vec<u8>; 5] {
+    let flipped = link.replace(&link[20..21], if &link[20..21] == "0" { "1" } else { "0" });
+    [
+        Vec::new(),
+        link[..40].into(),
+        vec![0; link.len()],
+        flipped.into(),
+        other.into(),
+    ]
+}
+
+#[test]
+fn a_damaged_link_gives_out_nothing_wrong_and_a_push_heals_it() {
+    let mut subject = Subject::new("hostile/links");
+    let (image, other) = (Image::build(92, &[2048]), Image::build(93, &[2048]));
+    subject.push_image("v1", &image);
+    subject.push_image("v2", &other);
+    let repository = subject.root().join("repositories/hostile/links");
+    let hex = |digest: &str| digest.strip_prefix("sha256:").unwrap().to_owned();
+    let layer = format!("_layers/sha256/{}/link", hex(&image.config.digest));
+    let revision = format!(
+        "_manifests/revisions/sha256/{}/link",
+        hex(&image.manifest.digest)
+    );
+    let by_digest = format!("manifests/{}", image.manifest.digest);
+    for (link, below, right, wrong) in [
+        (
+            layer,
+            format!("blobs/{}", image.config.digest),
+            &image.config,
+            &other.config.digest,
+        ),
+        (revision, by_digest, &image.manifest, &other.manifest.digest),
+    ] {
+        for damage in torn(&right.digest, wrong) {
+            fs::write(repository.join(&link), &damage).unwrap();
+            let answer = subject.get(&below);
+            let shown = String::from_utf8_lossy(&damage).into_owned();
+            if answer.status() == 200 {
+                assert_eq!(answer.body, right.bytes, "{link}: {shown}");
+            }
+            subject.push_image("v1", &image);
+            let healed = subject.get(&below).expect(200).unwrap();
+            assert_eq!(healed.body, right.bytes, "{link}: {shown}");
+        }
+    }
+    // A tag may point at anything, so that only what is no digest is damage.
+    for damage in &torn(&image.manifest.digest, "")[..4] {
+        fs::write(repository.join("_manifests/tags/v1/current/link"), damage).unwrap();
+        assert_ne!(subject.get("manifests/v1").status(), 200);
+        assert_eq!(subject.get("manifests/v2").status(), 200);
+        subject.push_image("v1", &image);
+        assert_eq!(subject.get("manifests/v1").body, image.manifest.bytes);
+    }
+}

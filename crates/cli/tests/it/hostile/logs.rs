@@ -1,12 +1,15 @@
-//! What the log holds, and who may read what is kept.
+//! What the log holds.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::time::Duration;
 
-use wharfinger_testkit::{Blob, RegistryConfig, Request, Scratch, Server, wait_until};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use wharfinger_testkit::{Blob, RegistryConfig, Request, Scratch, Server, run, wait_until};
 
 use crate::spec::Subject;
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 const CANARY: &str = "canary-6f1d";
 
@@ -59,9 +62,7 @@ fn nothing_that_a_client_sends_makes_a_line_of_the_log() {
         let answer = subject.send(&request);
         assert!(answer.status() >= 400);
     }
-    assert!(wait_until(std::time::Duration::from_secs(20), || subject
-        .log()
-        .contains("/%1b%5b")));
+    assert!(wait_until(PATIENCE, || subject.log().contains("/%1b%5b")));
     for line in subject.log().lines() {
         let parsed: serde_json::Value = serde_json::from_str(line).unwrap();
         assert!(parsed.is_object(), "{line}");
@@ -70,38 +71,98 @@ fn nothing_that_a_client_sends_makes_a_line_of_the_log() {
     }
 }
 
-fn assert_private(path: &Path) {
-    let metadata = std::fs::symlink_metadata(path).unwrap();
-    let mode = metadata.permissions().mode() & 0o777;
-    let wanted = if metadata.is_dir() { 0o700 } else { 0o600 };
-    assert_eq!(mode, wanted, "{}", path.display());
-    if metadata.is_dir() {
-        for entry in std::fs::read_dir(path).unwrap() {
-            assert_private(&entry.unwrap().path());
+/// Twelve requests that would like to write lines of their own: into the user agent, the path, the
+/// repository, the tag, the name of a user and of the request.
+fn forge(subject: &mut Subject) {
+    let target = subject.target("manifests/x%0d%0aERROR%20forged");
+    let login = STANDARD.encode("mallory\r\nERROR forged\u{1b}[2J:x");
+    for path in [
+        target.as_str(),
+        "/v2/a%0d%0aERROR%20forged/tags/list",
+        "/v2/%1b%5b2J/tags/list",
+        "/v2/a/tags/list?last=%0d%0aERROR%20forged",
+    ] {
+        for (name, value) in [
+            ("User-Agent", "x\u{85}ERROR forged\u{2028}"),
+            ("X-Request-Id", "ERROR\u{85}forged"),
+            ("Authorization", &format!("Basic {login}")),
+        ] {
+            let request = Request::new("GET", path).header(name, value);
+            assert!(subject.send(&request).status() >= 400);
         }
     }
 }
 
 #[test]
-fn a_new_root_is_for_its_owner_alone_whatever_the_mask() {
-    for mask in ["000", "077"] {
-        let scratch = Scratch::new("modes").unwrap();
-        let config = RegistryConfig::new(&scratch.join("data"));
-        let file = scratch.join("config.yml");
-        config.write(&file).unwrap();
-        let binary = env!("CARGO_BIN_EXE_wharfinger");
-        let script = format!("umask {mask} && exec {binary} serve {}", file.display());
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, config.port));
-        let arguments = vec!["-c".into(), script.into()];
-        let log = scratch.join("log");
-        let server = Server::start("sh", arguments, Vec::new(), address, &log).unwrap();
-        let mut registry = server.registry();
-        registry
-            .push_blob("a/b", &Blob::random(1, 200_000))
-            .unwrap();
-        let image = wharfinger_testkit::Image::build(1, &[2048]);
-        registry.push_image("a/b", "v1", &image).unwrap();
-        registry.start_upload("a/b").unwrap();
-        assert_private(&config.root);
+fn as_many_lines_as_requests_are_in_the_access_log_and_none_is_forged() {
+    for more in [
+        &[][..],
+        &[("REGISTRY_WHARFINGER_ACCESSLOG", "structured")],
+        &[
+            ("REGISTRY_WHARFINGER_ACCESSLOG", "structured"),
+            ("REGISTRY_LOG_FORMATTER", "json"),
+        ],
+    ] {
+        let mut subject = Subject::alone("hostile/forged", more);
+        forge(&mut subject);
+        // The last one, and all before it have their lines.
+        subject.send(&Request::new("GET", "/v2/last/tags/list"));
+        assert!(wait_until(PATIENCE, || subject.log().contains("/v2/last/")));
+        let log = subject.log();
+        let lines = log
+            .lines()
+            .filter(|line| line.contains("\"GET ") || line.contains("answered"));
+        let asked = lines.filter(|line| !line.contains("/v2/ ") && !line.contains("\"/v2/\""));
+        assert_eq!(asked.count(), 12 + 1, "{log}");
+        assert!(!log.lines().any(|line| line.starts_with("ERROR")), "{log}");
+        assert!(
+            !log.contains(['\u{1b}', '\u{85}', '\u{2028}', '\r']),
+            "{log}"
+        );
+    }
+}
+
+#[test]
+fn no_secret_of_the_configuration_is_in_the_log_or_in_what_check_prints() {
+    let scratch = Scratch::new("config").unwrap();
+    let config = RegistryConfig::new(&scratch.join("data"));
+    let users = scratch.join("htpasswd");
+    let hash = bcrypt::hash("canary", 4).unwrap();
+    std::fs::write(&users, format!("alice:{hash}\n")).unwrap();
+    let text = config
+        .text()
+        .replace("a secret that both registries know", "canary-secret");
+    let text = text.replace("level: info", "level: debug");
+    let file = scratch.join("config.yml");
+    let more = format!(
+        "auth: {{htpasswd: {{realm: x, path: {}}}}}\n\
+         health:\n  http: [{{uri: 'http://127.0.0.1:1/', interval: 3s, threshold: 0, \
+         headers: {{Authorization: [canary-header]}}}}]\n",
+        users.display()
+    );
+    std::fs::write(&file, text + &more).unwrap();
+    let binary = env!("CARGO_BIN_EXE_wharfinger");
+    let mut check = std::process::Command::new(binary);
+    let told = run(check.arg("check").arg(&file), PATIENCE).unwrap();
+    assert!(told.contains("is valid") && told.contains("***"), "{told}");
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, config.port));
+    let arguments = vec!["serve".into(), file.into()];
+    let log = scratch.join("log");
+    let mut server = Server::start(binary, arguments, Vec::new(), address, &log).unwrap();
+    let login = STANDARD.encode("alice:canary");
+    let blob = Blob::random(1, 100);
+    let push = format!("/v2/a/blobs/uploads/?digest={}", blob.digest);
+    let push = Request::new("POST", push).header("Authorization", format!("Basic {login}"));
+    let pushed = server.client().send(&push.body(&*blob.bytes)).unwrap();
+    pushed.expect(201).unwrap();
+    // The check fails then, and is told.
+    let told_of = |what: &str| std::fs::read_to_string(&log).unwrap().contains(what);
+    assert!(wait_until(PATIENCE, || told_of("127.0.0.1:1/")));
+    server.terminate(PATIENCE).unwrap();
+    let log = std::fs::read_to_string(&log).unwrap();
+    let tail = hash.rsplit_once('$').unwrap().1;
+    for secret in ["canary", tail, login.as_str()] {
+        assert!(!told.contains(secret), "{told}");
+        assert!(!log.contains(secret), "{log}");
     }
 }

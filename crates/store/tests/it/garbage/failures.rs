@@ -200,8 +200,12 @@ async fn what_cannot_be_read_is_named_and_nothing_is_deleted() {
         std::fs::create_dir_all(no_manifest.parent().unwrap()).unwrap();
         std::fs::write(no_manifest, blob.to_string()).unwrap();
         std::fs::create_dir_all(subject.path(&format!("{revisions}/blake3/00"))).unwrap();
+        // Who has made this means to keep something, and a digest it is not.
+        let odd = link(&"AB".repeat(32));
+        std::fs::create_dir_all(odd.parent().unwrap()).unwrap();
+        std::fs::write(odd, blob.to_string()).unwrap();
         let told = faults(&subject, options).await;
-        assert_eq!(told.len(), 6, "{told:#?}");
+        assert_eq!(told.len(), 7, "{told:#?}");
         for path in [
             missing,
             damaged,
@@ -209,6 +213,7 @@ async fn what_cannot_be_read_is_named_and_nothing_is_deleted() {
             wrong,
             blob.hex(),
             "blake3".to_owned(),
+            "AB".repeat(32),
         ] {
             let about = told.iter().filter(|line| line.contains(&path));
             assert_eq!(about.count(), 1, "{path} in {told:#?}");

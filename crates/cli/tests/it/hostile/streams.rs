@@ -3,14 +3,13 @@
 use std::io::Write as _;
 use std::net::TcpStream;
 
-use wharfinger_testkit::Stopwatch;
-
-use crate::fixture::Fixture;
-use crate::frames::{
+use wharfinger_testkit::frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, HEADERS, PING, RST_STREAM, SETTINGS,
     WINDOW_UPDATE, frame, head, header,
 };
-use crate::http2::with;
+use wharfinger_testkit::{Request, Stopwatch};
+
+use crate::spec::Subject;
 
 /// Slow machines included; mostly it is a thousandth of that.
 const SOON_SECS: u64 = 20;
@@ -20,20 +19,40 @@ const ENHANCE_YOUR_CALM: u32 = 11;
 
 const CANCEL: [u8; 4] = [0, 0, 0, 8];
 
+/// 64 MiB: what an attack may cost in memory.
+const MOST_KIB: u64 = 64 << 10;
+
+/// A registry of its own that speaks HTTP/2 in the clear, and a client that behaves.
+fn with(name: &'static str) -> Subject {
+    Subject::alone(name, &[("REGISTRY_HTTP_H2C_ENABLED", "true")])
+}
+
+impl Subject {
+    fn is_served(&mut self) {
+        // A connection that waited for long is closed.
+        self.client.disconnect();
+        self.send(&Request::new("GET", "/v2/")).expect(200).unwrap();
+    }
+}
+
 /// Sends `attack` again and again, until it has been sent `most` times or nobody listens any more; returns the
 /// connection. Another client must be served meanwhile and afterwards.
-fn attack(fixture: &Fixture, most: u32, attack: impl Fn(u32) -> Vec<u8>) -> Frames {
+fn attack(subject: &mut Subject, most: u32, attack: impl Fn(u32) -> Vec<u8>) -> Frames {
     let watch = Stopwatch::start();
-    let mut frames = Frames::open(fixture.address, &[]);
+    subject.is_served();
+    let before = subject.resident_kib();
+    let mut frames = Frames::open(subject.client.address(), &[]);
     for number in 0..most {
         if frames.send_raw(&attack(number)).is_err() {
             break;
         }
         if number % 1000 == 0 {
-            fixture.get("/v2/").expect(200).unwrap();
+            subject.is_served();
+            let now = subject.resident_kib();
+            assert!(now < before + MOST_KIB, "{now} KiB after {before}");
         }
     }
-    fixture.get("/v2/").expect(200).unwrap();
+    subject.is_served();
     assert!(
         watch.elapsed().as_secs() < SOON_SECS,
         "{:?}",
@@ -53,9 +72,9 @@ fn request(stream: u32, path: &str) -> Vec<u8> {
 
 #[test]
 fn rapid_reset_ends_the_connection() {
-    let fixture = with(|_| {});
+    let mut subject = with("streams/1");
     // CVE-2023-44487. What is asked for takes a while.
-    let mut frames = attack(&fixture, 50_000, |number| {
+    let mut frames = attack(&mut subject, 50_000, |number| {
         let stream = 2 * number + 1;
         let mut bytes = request(stream, "/v2/_catalog");
         bytes.extend(frame(RST_STREAM, 0, stream, &CANCEL));
@@ -67,9 +86,9 @@ fn rapid_reset_ends_the_connection() {
 
 #[test]
 fn requests_that_are_given_up_once_they_are_under_way_end_the_connection() {
-    let fixture = with(|_| {});
-    let location = fixture.start();
-    let mut frames = Frames::open(fixture.address, &[]);
+    let mut subject = with("streams/2");
+    let location = subject.start();
+    let mut frames = Frames::open(subject.client.address(), &[]);
     let mut ended = false;
     for number in 0..5000 {
         let stream = 2 * number + 1;
@@ -85,16 +104,16 @@ fn requests_that_are_given_up_once_they_are_under_way_end_the_connection() {
         }
     }
     assert!(ended);
-    fixture.get("/v2/").expect(200).unwrap();
+    subject.is_served();
 }
 
 #[test]
 fn a_flood_of_continuations_ends_the_connection() {
-    let fixture = with(|_| {});
+    let mut subject = with("streams/3");
     // CVE-2024-27316 and its like: a head without an end.
     let mut piece = Vec::new();
     header(&mut piece, "x", &"y".repeat(100));
-    let mut frames = attack(&fixture, 100_000, |number| match number {
+    let mut frames = attack(&mut subject, 100_000, |number| match number {
         0 => frame(HEADERS, END_STREAM, 1, &head("GET", "/v2/")),
         _ => frame(CONTINUATION, 0, 1, &piece),
     });
@@ -103,8 +122,8 @@ fn a_flood_of_continuations_ends_the_connection() {
 
 #[test]
 fn a_flood_of_empty_continuations_ends_the_connection() {
-    let fixture = with(|_| {});
-    let mut frames = attack(&fixture, 100_000, |number| match number {
+    let mut subject = with("streams/4");
+    let mut frames = attack(&mut subject, 100_000, |number| match number {
         0 => frame(HEADERS, END_STREAM, 1, &head("GET", "/v2/")),
         _ => frame(CONTINUATION, 0, 1, &[]),
     });
@@ -113,9 +132,9 @@ fn a_flood_of_empty_continuations_ends_the_connection() {
 
 #[test]
 fn faults_that_have_us_reset_streams_end_the_connection() {
-    let fixture = with(|_| {});
+    let mut subject = with("streams/5");
     // CVE-2025-8671: a window that is opened by nothing is an error of the stream.
-    let mut frames = attack(&fixture, 50_000, |number| {
+    let mut frames = attack(&mut subject, 50_000, |number| {
         let stream = 2 * number + 1;
         let mut bytes = request(stream, "/v2/_catalog");
         bytes.extend(frame(WINDOW_UPDATE, 0, stream, &[0; 4]));
@@ -126,8 +145,8 @@ fn faults_that_have_us_reset_streams_end_the_connection() {
 
 #[test]
 fn floods_of_what_costs_nothing_to_send_leave_others_alone() {
-    let fixture = with(|_| {});
-    let location = fixture.start();
+    let mut subject = with("streams/6");
+    let location = subject.start();
     let begin = frame(HEADERS, END_HEADERS, 1, &head("PATCH", &location));
     for (name, flood) in [
         ("empty data", frame(DATA, 0, 1, &[])),
@@ -138,23 +157,21 @@ fn floods_of_what_costs_nothing_to_send_leave_others_alone() {
     ] {
         let begin = begin.clone();
         let many = flood.repeat(10);
-        let frames = attack(&fixture, 5000, |number| match number {
+        let frames = attack(&mut subject, 5000, |number| match number {
             0 => begin.clone(),
             _ => many.clone(),
         });
         drop(frames);
-        fixture
-            .get("/v2/")
-            .expect(200)
-            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        eprintln!("{name} is over");
+        subject.is_served();
     }
 }
 
 #[test]
 fn a_request_after_the_preface_of_a_stranger_is_not_read() {
-    let fixture = with(|_| {});
+    let subject = with("streams/7");
     // What HTTP/1 makes of it.
-    let mut stream = TcpStream::connect(fixture.address).unwrap();
+    let mut stream = TcpStream::connect(subject.client.address()).unwrap();
     stream
         .write_all(b"PRI * HTTP/2.0\r\n\r\nGET /v2/ HTTP/1.1\r\n\r\n")
         .unwrap();

@@ -1,4 +1,12 @@
 //! HTTP/2 by hand: frames as a client would not send them (RFC 9113).
+//!
+//! Whatever goes wrong here ends the test that it belongs to.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "a test that cannot go on has failed"
+)]
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -10,40 +18,53 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// No answer of these tests takes longer.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-pub(crate) const DATA: u8 = 0;
-pub(crate) const HEADERS: u8 = 1;
-pub(crate) const RST_STREAM: u8 = 3;
-pub(crate) const SETTINGS: u8 = 4;
-pub(crate) const PING: u8 = 6;
-pub(crate) const GOAWAY: u8 = 7;
-pub(crate) const WINDOW_UPDATE: u8 = 8;
-pub(crate) const CONTINUATION: u8 = 9;
+/// A part of a body.
+pub const DATA: u8 = 0;
+/// A head, or its beginning.
+pub const HEADERS: u8 = 1;
+/// The end of one stream.
+pub const RST_STREAM: u8 = 3;
+/// What a side wants.
+pub const SETTINGS: u8 = 4;
+/// A sign of life.
+pub const PING: u8 = 6;
+/// The end of the connection.
+pub const GOAWAY: u8 = 7;
+/// Room for more.
+pub const WINDOW_UPDATE: u8 = 8;
+/// The rest of a head.
+pub const CONTINUATION: u8 = 9;
 
 /// The last of a body.
-pub(crate) const END_STREAM: u8 = 1;
+pub const END_STREAM: u8 = 1;
 /// An answer to SETTINGS or PING.
-pub(crate) const ACK: u8 = 1;
+pub const ACK: u8 = 1;
 /// The last of a head.
-pub(crate) const END_HEADERS: u8 = 4;
+pub const END_HEADERS: u8 = 4;
 
 /// How much a stream may be sent at first.
-pub(crate) const INITIAL_WINDOW_SIZE: u16 = 4;
+pub const INITIAL_WINDOW_SIZE: u16 = 4;
 
 /// One frame that came.
 #[derive(Debug)]
-pub(crate) struct Frame {
-    pub(crate) kind: u8,
-    pub(crate) flags: u8,
-    pub(crate) stream: u32,
-    pub(crate) payload: Vec<u8>,
+pub struct Frame {
+    /// What it is.
+    pub kind: u8,
+    /// What holds for it.
+    pub flags: u8,
+    /// Which stream it belongs to; 0 for the connection.
+    pub stream: u32,
+    /// What it holds.
+    pub payload: Vec<u8>,
 }
 
 /// A connection of HTTP/2.
-pub(crate) struct Frames(TcpStream);
+#[derive(Debug)]
+pub struct Frames(TcpStream);
 
 impl Frames {
     /// Connects and says the preface, with these settings.
-    pub(crate) fn open(address: SocketAddr, settings: &[(u16, u32)]) -> Self {
+    pub fn open(address: SocketAddr, settings: &[(u16, u32)]) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(TIMEOUT)).unwrap();
@@ -60,23 +81,23 @@ impl Frames {
     }
 
     /// Sends a frame.
-    pub(crate) fn send(
-        &mut self,
-        kind: u8,
-        flags: u8,
-        stream: u32,
-        payload: &[u8],
-    ) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// When the other side does not listen, or nothing comes.
+    pub fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> io::Result<()> {
         self.0.write_all(&frame(kind, flags, stream, payload))
     }
 
     /// Sends bytes as they are.
-    pub(crate) fn send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// When the other side does not listen, or nothing comes.
+    pub fn send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.0.write_all(bytes)
     }
 
     /// Sends a whole head; without a body also the end of the stream.
-    pub(crate) fn ask(&mut self, stream: u32, method: &str, path: &str, has_body: bool) {
+    pub fn ask(&mut self, stream: u32, method: &str, path: &str, has_body: bool) {
         let end = if has_body { 0 } else { END_STREAM };
         let head = head(method, path);
         self.send(HEADERS, END_HEADERS | end, stream, &head)
@@ -84,7 +105,10 @@ impl Frames {
     }
 
     /// Returns the next frame.
-    pub(crate) fn next(&mut self) -> io::Result<Frame> {
+    ///
+    /// # Errors
+    /// When the other side does not listen, or nothing comes.
+    pub fn read(&mut self) -> io::Result<Frame> {
         let mut head = [0; 9];
         self.0.read_exact(&mut head)?;
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
@@ -99,9 +123,12 @@ impl Frames {
     }
 
     /// Returns the next frame for which `wanted` holds, and passes over those before it.
-    pub(crate) fn find(&mut self, wanted: impl Fn(&Frame) -> bool) -> io::Result<Frame> {
+    ///
+    /// # Errors
+    /// When the other side does not listen, or nothing comes.
+    pub fn find(&mut self, wanted: impl Fn(&Frame) -> bool) -> io::Result<Frame> {
         loop {
-            let frame = self.next()?;
+            let frame = self.read()?;
             if wanted(&frame) {
                 return Ok(frame);
             }
@@ -109,13 +136,13 @@ impl Frames {
     }
 
     /// Returns the status of the answer on `stream`.
-    pub(crate) fn status(&mut self, stream: u32) -> u16 {
+    pub fn status(&mut self, stream: u32) -> u16 {
         let head = self.find(|frame| frame.kind == HEADERS && frame.stream == stream);
         status(&head.unwrap().payload)
     }
 
     /// Returns the body of the answer on `stream`, whose head was read.
-    pub(crate) fn body(&mut self, stream: u32) -> Vec<u8> {
+    pub fn body(&mut self, stream: u32) -> Vec<u8> {
         let mut body = Vec::new();
         loop {
             let data = self.find(|frame| frame.kind == DATA && frame.stream == stream);
@@ -128,10 +155,10 @@ impl Frames {
     }
 
     /// Reads to the end of the connection, and returns the reason of the last GOAWAY.
-    pub(crate) fn ended(&mut self) -> Option<u32> {
+    pub fn ended(&mut self) -> Option<u32> {
         let mut reason = None;
         loop {
-            match self.next() {
+            match self.read() {
                 Ok(frame) if frame.kind == GOAWAY => {
                     let bytes = frame.payload[4..8].try_into().unwrap();
                     reason = Some(u32::from_be_bytes(bytes));
@@ -153,7 +180,7 @@ impl Frames {
 }
 
 /// Returns a frame as it is sent.
-pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let mut bytes = vec![length[1], length[2], length[3], kind, flags];
     bytes.extend(stream.to_be_bytes());
@@ -162,7 +189,7 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 }
 
 /// Returns the head of a request (RFC 7541): nothing is compressed, and nothing is remembered.
-pub(crate) fn head(method: &str, path: &str) -> Vec<u8> {
+pub fn head(method: &str, path: &str) -> Vec<u8> {
     let mut head = Vec::new();
     // The names stand in the table: 2 the method, 4 the path, 6 the scheme http, 1 the host.
     literal(&mut head, 2, method);
@@ -178,7 +205,7 @@ fn literal(head: &mut Vec<u8>, name: u8, value: &str) {
 }
 
 /// Appends a header with a name of its own.
-pub(crate) fn header(head: &mut Vec<u8>, name: &str, value: &str) {
+pub fn header(head: &mut Vec<u8>, name: &str, value: &str) {
     head.push(0);
     string(head, name);
     string(head, value);
