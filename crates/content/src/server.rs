@@ -6,7 +6,6 @@ mod write;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use tonic::metadata::MetadataMap;
@@ -25,9 +24,6 @@ const LISTED_AT_ONCE: usize = 100;
 
 /// 1 MiB: what clients expect one message of a read to hold at most.
 const READ_AT_ONCE: usize = 1024 * 1024;
-
-/// 8 pieces, as the driver reads them, are one message.
-const GATHERED: usize = 8;
 
 /// Whom a socket serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,12 +88,9 @@ fn namespace(metadata: &MetadataMap) -> Result<Namespace> {
         .map_err(|error| invalid(error.to_string()))
 }
 
-/// Gathers pieces that are there already, and cuts them to what one message may hold. Go's clients let
-/// as much come as the message that they have begun to read is long, so short ones are slow.
+/// Cuts pieces to what one message may hold.
 fn messages(pieces: Pieces) -> Pieces {
-    let gathered = pieces.try_ready_chunks(GATHERED);
-    let gathered = gathered.map_err(|error| error.1).map_ok(joined);
-    let cut = gathered.map_ok(|mut piece| {
+    let cut = pieces.map_ok(|mut piece| {
         let mut parts = Vec::with_capacity(1);
         while piece.len() > READ_AT_ONCE {
             parts.push(Ok::<_, Error>(piece.split_to(READ_AT_ONCE)));
@@ -106,14 +99,6 @@ fn messages(pieces: Pieces) -> Pieces {
         stream::iter(parts)
     });
     cut.try_flatten().boxed()
-}
-
-/// One piece stays as it is.
-fn joined(mut pieces: Vec<Bytes>) -> Bytes {
-    match pieces.len() {
-        1 => pieces.remove(0),
-        _ => pieces.concat().into(),
-    }
 }
 
 /// A stream of answers.

@@ -11,8 +11,8 @@ use super::node::{Node, Version};
 use super::{STARTS, registry_with_sockets};
 use crate::setup::machine;
 
-/// A layer with a checkpoint, and one of none.
-const LAYERS: [usize; 2] = [20 << 20, 70_000];
+/// A layer of several messages, and one of none.
+const LAYERS: [usize; 2] = [8 << 20, 70_000];
 
 /// How many bodies of blobs a registry has sent, by its access log.
 fn blobs_sent(log: &Path) -> Result<usize> {

@@ -15,7 +15,7 @@ fn a_pull_goes_on_where_it_was_when_the_store_was_killed() {
         let scratch = Scratch::new("killed-node").unwrap();
         let registry = RegistryConfig::new(&scratch.join("registry"));
         let server = wharfinger(&registry, &scratch).unwrap();
-        let image = Image::build(seed, &[160 << 20]);
+        let image = Image::build(seed, &[112 << 20]);
         let mut registry = server.registry();
         registry.push_image("node/app", "v1", &image).unwrap();
         let name = format!("{}/node/app:v1", server.host());
