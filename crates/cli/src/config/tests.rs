@@ -156,7 +156,6 @@ fn a_file_that_gives_everything_gets_everything() {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "there are as many settings")]
 fn the_effective_settings_are_a_file_without_secrets() {
     let effective = loaded(EVERYTHING).effective();
     // What follows are defaults, as of the least file.
