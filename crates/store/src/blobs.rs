@@ -10,7 +10,7 @@ mod verify;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -137,6 +137,12 @@ impl Blobs {
         self.recent.as_ref()?.get(digest)
     }
 
+    fn keep(&self, digest: &Digest, begun: Duration, known: Known) {
+        if let Some(recent) = &self.recent {
+            recent.keep(digest, begun, known);
+        }
+    }
+
     /// Returns the blob's length, or `None` when it is not there. The answer may be older than the loss of
     /// the bytes: a moment, or where asking costs a round trip any time.
     pub(crate) async fn size(&self, digest: &Digest) -> Result<Option<u64>> {
@@ -150,10 +156,8 @@ impl Blobs {
         }
         let begun = self.runtime.clock.monotonic();
         let size_bytes = self.stat(digest).await?.map(|found| found.size_bytes);
-        if let Some(recent) = &self.recent
-            && let Some(size_bytes) = size_bytes
-        {
-            recent.keep(digest, begun, Known::Size(size_bytes));
+        if let Some(size_bytes) = size_bytes {
+            self.keep(digest, begun, Known::Size(size_bytes));
         }
         if let Some(cache) = &self.cache
             && let Some(size_bytes) = size_bytes
@@ -324,11 +328,8 @@ impl Blobs {
         };
         let bytes = if length <= MOST_WHOLE_BYTES {
             let bytes = whole(digest, pieces, length).await?;
-            if let Some(recent) = &self.recent
-                && trusted
-                && is_whole
-            {
-                recent.keep(digest, begun, Known::Bytes(bytes.clone()));
+            if trusted && is_whole {
+                self.keep(digest, begun, Known::Bytes(bytes.clone()));
             }
             BlobBytes::Whole(bytes)
         } else {
@@ -357,10 +358,8 @@ impl Blobs {
             .get(digest, limit_bytes, ErrorKind::ManifestUnknown)
             .await?;
         let manifest = Arc::new(parse(bytes)?);
-        if let Some(recent) = &self.recent
-            && manifest.bytes().len() as u64 <= MOST_WHOLE_BYTES
-        {
-            recent.keep(digest, begun, Known::Manifest(Arc::clone(&manifest)));
+        if manifest.bytes().len() as u64 <= MOST_WHOLE_BYTES {
+            self.keep(digest, begun, Known::Manifest(Arc::clone(&manifest)));
         }
         Ok(manifest)
     }

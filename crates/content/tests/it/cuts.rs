@@ -8,9 +8,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use wharfinger_content::{Commit, ContentStore as _, Mode, Remote};
 use wharfinger_runtime::{Entropy as _, Runtime, SeededEntropy};
-use wharfinger_testkit::wait_until;
 
-use crate::streams::{open_files, streams};
+use crate::streams::{assert_back, files_and_tasks, streams};
 use crate::subject::{local, open, parse, sample, serve};
 
 /// 50 at a time, as many connections as tests of a busy machine can have open.
@@ -91,7 +90,7 @@ async fn connections_that_are_cut_at_any_byte_leave_no_lock_no_file_and_no_task(
 
     let remote = Remote::new(&socket, runtime.tasks.clone());
     assert_eq!(remote.statuses(&parse(&[])).await.unwrap(), []);
-    let before = (open_files(), runtime.tasks.running());
+    let before = files_and_tasks(&runtime);
     let random = SeededEntropy::new(12);
     let mut has_met_ingest = false;
     for round in 0..streams() / AT_ONCE {
@@ -121,12 +120,5 @@ async fn connections_that_are_cut_at_any_byte_leave_no_lock_no_file_and_no_task(
     };
     writer.abort().await.unwrap();
     assert_eq!(remote.statuses(&parse(&[])).await.unwrap(), []);
-    let now = || (open_files(), runtime.tasks.running());
-    let is_back = || now().0 <= before.0 && now().1 <= before.1;
-    let is_back = wait_until(Duration::from_secs(20), is_back);
-    assert!(
-        is_back,
-        "files and tasks are {:?}, they were {before:?}",
-        now()
-    );
+    assert_back(&runtime, before);
 }

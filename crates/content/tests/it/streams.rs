@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wharfinger_content::{Commit, ContentStore};
-use wharfinger_runtime::{Entropy as _, SeededEntropy};
+use wharfinger_runtime::{Entropy as _, Runtime, SeededEntropy};
 use wharfinger_testkit::{setting, wait_until};
 
 use crate::subject::{MIB, Subject, open, parse, sample};
@@ -22,8 +22,22 @@ const AT_ONCE: usize = 50;
 /// 20 refs: each is written to again and again.
 const REFS: u64 = 20;
 
-pub(crate) fn open_files() -> usize {
-    fs::read_dir("/proc/self/fd").unwrap().count()
+/// Returns how many files and tasks there are.
+pub(crate) fn files_and_tasks(runtime: &Runtime) -> (usize, usize) {
+    let files = fs::read_dir("/proc/self/fd").unwrap().count();
+    (files, runtime.tasks.running())
+}
+
+/// Waits until there are no more of them than there were.
+pub(crate) fn assert_back(runtime: &Runtime, before: (usize, usize)) {
+    let now = || files_and_tasks(runtime);
+    let is_back = || now().0 <= before.0 && now().1 <= before.1;
+    let is_back = wait_until(Duration::from_secs(20), is_back);
+    assert!(
+        is_back,
+        "files and tasks are {:?}, they were {before:?}",
+        now()
+    );
 }
 
 /// Writes something, for as long as it is polled.
@@ -51,7 +65,7 @@ async fn streams_that_are_cut_leave_no_lock_no_file_and_no_task() {
     let subject = Subject::client();
     // The connection, and what is kept open for good.
     subject.write("first", &sample(10, 1)).await;
-    let (files, tasks) = (open_files(), subject.runtime.tasks.running());
+    let before = files_and_tasks(&subject.runtime);
     let random = SeededEntropy::new(11);
     for round in 0..streams() / AT_ONCE {
         let writes = (0..AT_ONCE).map(|_| {
@@ -77,13 +91,5 @@ async fn streams_that_are_cut_leave_no_lock_no_file_and_no_task() {
         writer.abort().await.unwrap();
     }
     assert_eq!(subject.store.statuses(&parse(&[])).await.unwrap(), []);
-    let before = (files, tasks);
-    let now = || (open_files(), subject.runtime.tasks.running());
-    let is_back = || now().0 <= before.0 && now().1 <= before.1;
-    let is_back = wait_until(Duration::from_secs(20), is_back);
-    assert!(
-        is_back,
-        "files and tasks are {:?}, they were {before:?}",
-        now()
-    );
+    assert_back(&subject.runtime, before);
 }

@@ -83,6 +83,20 @@ impl Connection {
         self.call_with(request, &mut |_| {})
     }
 
+    /// Returns a body whole, of an answer that has status 200.
+    pub(crate) fn get(&mut self, target: &str) -> Result<Vec<u8>> {
+        let mut body = Vec::new();
+        let request = Request {
+            method: "GET",
+            target,
+            headers: &[],
+            body: &[],
+        };
+        self.call_with(&request, &mut |piece| body.extend_from_slice(piece))?
+            .expect(200)?;
+        Ok(body)
+    }
+
     /// Sends `request` and gives each piece of the answer's body to `sink`.
     pub(crate) fn call_with(
         &mut self,

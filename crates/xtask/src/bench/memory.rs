@@ -91,7 +91,7 @@ fn large(program: &Path, scratch: &Path) -> Result<u64> {
     let mut connection = Connection::open(peer.address)?;
 
     let target = registry::start(&mut connection, REPOSITORY)?;
-    connection.send_head(&patch(&target), size)?;
+    connection.send_head(&registry::patch(&target), size)?;
     for index in 0..LARGE_BLOCKS {
         connection.send_bytes(blob.block(index))?;
     }
@@ -134,13 +134,4 @@ fn many(program: &Path, scratch: &Path) -> Result<u64> {
         registry::pull(&mut connection, REPOSITORY, content, Check::Whole)?;
     }
     process::peak_memory(peer.pid())
-}
-
-fn patch(target: &str) -> Request<'_> {
-    Request {
-        method: "PATCH",
-        target,
-        headers: &[("Content-Type", "application/octet-stream")],
-        body: &[],
-    }
 }

@@ -71,6 +71,16 @@ pub(crate) fn start(connection: &mut Connection, repository: &str) -> Result<Str
     accepted(answer)
 }
 
+/// The head of a PATCH whose body is sent by and by.
+pub(crate) fn patch(target: &str) -> Request<'_> {
+    Request {
+        method: "PATCH",
+        target,
+        headers: &[("Content-Type", "application/octet-stream")],
+        body: &[],
+    }
+}
+
 /// Returns where an upload goes on, from the answer to its POST or PATCH.
 pub(crate) fn accepted(answer: Answer) -> Result<String> {
     let location = answer.expect(202)?.location;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 
 use super::Tree;
-use crate::bench::client::{Connection, Request};
+use crate::bench::client::Connection;
 use crate::bench::peers::{Cost, Kind, Peer, now};
 use crate::bench::process;
 use crate::bench::rows::Sample;
@@ -25,10 +25,10 @@ pub(super) fn start(kind: Kind, program: &Path, tree: &Tree) -> Result<[Sample; 
     let mut peer = Peer::spawn(kind, program, scratch.path(), tree.path())?;
     peer.wait_until_it_listens()?;
     let mut connection = Connection::open(peer.address)?;
-    get(&mut connection, "/v2/")?;
+    connection.get("/v2/")?;
     let first = sample(&peer, started)?;
     let (target, manifest) = tree.manifest();
-    let body = get(&mut connection, &target)?;
+    let body = connection.get(&target)?;
     ensure!(body == manifest, "another manifest");
     let second = sample(&peer, started)?;
     let pages = tree.pages();
@@ -46,20 +46,6 @@ fn sample(peer: &Peer, started: Instant) -> Result<Sample> {
             peak_bytes: process::peak_memory(peer.pid())?,
         },
     })
-}
-
-fn get(connection: &mut Connection, target: &str) -> Result<Vec<u8>> {
-    let mut body = Vec::new();
-    let request = Request {
-        method: "GET",
-        target,
-        headers: &[],
-        body: &[],
-    };
-    connection
-        .call_with(&request, &mut |piece| body.extend_from_slice(piece))?
-        .expect(200)?;
-    Ok(body)
 }
 
 /// Has the kernel forget what it knows of all files; only root may ask for it.

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::requests::{self, Asked};
 use super::{Bench, Peer, Sample, Turn};
-use crate::bench::client::{Connection, Request};
+use crate::bench::client::Connection;
 use crate::bench::contents::digest_of;
 use crate::bench::peers::now;
 
@@ -137,17 +137,7 @@ impl Pages {
     pub(crate) fn probe(&self, peer: &Peer, target: &str) -> Result<usize> {
         let started = now();
         loop {
-            let mut body = Vec::new();
-            let mut connection = Connection::open(peer.address)?;
-            let request = Request {
-                method: "GET",
-                target,
-                headers: &[],
-                body: &[],
-            };
-            connection
-                .call_with(&request, &mut |piece| body.extend_from_slice(piece))?
-                .expect(200)?;
+            let body = Connection::open(peer.address)?.get(target)?;
             let items = elements(&body);
             if items == PAGE || items == self.items {
                 return Ok(items);

@@ -4,7 +4,7 @@
 use anyhow::Result;
 
 use super::{Bench, Content, MIB, Peer, Sample, Turn};
-use crate::bench::client::{Connection, Request};
+use crate::bench::client::Connection;
 use crate::bench::registry::{self, Check};
 
 const REPOSITORY: &str = "bench/uploads";
@@ -42,7 +42,7 @@ pub(crate) fn open_at_once(peer: &Peer, repository: &str, contents: &[Content]) 
     for content in contents {
         let mut connection = Connection::open(peer.address)?;
         let target = registry::start(&mut connection, repository)?;
-        connection.send_head(&patch(&target), content.size() as u64)?;
+        connection.send_head(&registry::patch(&target), content.size() as u64)?;
         for part in content.parts(0, sent_first(content)) {
             connection.send_bytes(part)?;
         }
@@ -63,13 +63,4 @@ pub(crate) fn open_at_once(peer: &Peer, repository: &str, contents: &[Content]) 
 /// Not quite a half, so that buffers of a round size are in the midst of being filled.
 fn sent_first(content: &Content) -> usize {
     content.size() * 9 / 20
-}
-
-fn patch(target: &str) -> Request<'_> {
-    Request {
-        method: "PATCH",
-        target,
-        headers: &[("Content-Type", "application/octet-stream")],
-        body: &[],
-    }
 }
