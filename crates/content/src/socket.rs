@@ -2,6 +2,7 @@
 
 mod bind;
 mod connection;
+mod stream;
 mod transport;
 
 use std::future::Future;

@@ -15,7 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::UnixStream;
+
+use super::stream::Stream;
 
 /// 128 KiB: most of what a Unix socket holds.
 const READ_AT_ONCE: usize = 128 * 1024;
@@ -44,14 +45,14 @@ pub(super) struct Sender(Arc<Mutex<Shared>>);
 
 #[derive(Debug)]
 struct Shared {
-    stream: UnixStream,
+    stream: Stream,
     /// What is to be sent, from `sent` on.
     held: Vec<u8>,
     sent: usize,
 }
 
 /// Splits a socket.
-pub(super) fn buffered(stream: UnixStream) -> (Buffered, Sender) {
+pub(super) fn buffered(stream: Stream) -> (Buffered, Sender) {
     let shared = Arc::new(Mutex::new(Shared {
         stream,
         held: Vec::new(),
@@ -116,11 +117,7 @@ impl Shared {
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.sent < self.held.len() {
             let rest = &self.held[self.sent..];
-            let sent = ready!(Pin::new(&mut self.stream).poll_write(cx, rest))?;
-            if sent == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.sent += sent;
+            self.sent += ready!(self.stream.poll_write(cx, &[IoSlice::new(rest)]))?;
         }
         self.held.clear();
         self.sent = 0;
@@ -147,11 +144,8 @@ impl Shared {
             all[0] = IoSlice::new(&self.held[self.sent..]);
             let count = pieces.len().min(MOST_PIECES - 1);
             all[1..=count].copy_from_slice(&pieces[..count]);
-            ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, &all[..=count]))?
+            ready!(self.stream.poll_write(cx, &all[..=count]))?
         };
-        if sent == 0 {
-            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-        }
         if sent < held {
             // The rest goes ahead of what follows, once there is room for it.
             self.sent += sent;
@@ -176,13 +170,9 @@ impl AsyncRead for Buffered {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.untaken.is_empty() {
-            let mut shared = lock(&this.shared);
-            if into.remaining() >= READ_AT_ONCE {
-                return Pin::new(&mut shared.stream).poll_read(cx, into);
-            }
-            let mut all = ReadBuf::new(&mut this.received);
-            ready!(Pin::new(&mut shared.stream).poll_read(cx, &mut all))?;
-            this.untaken = 0..all.filled().len();
+            let shared = lock(&this.shared);
+            let length = ready!(shared.stream.poll_read(cx, &mut this.received))?;
+            this.untaken = 0..length;
         }
         let length = this.untaken.len().min(into.remaining());
         let end = this.untaken.start + length;
@@ -221,7 +211,7 @@ impl AsyncWrite for Buffered {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut shared = lock(&self.shared);
         ready!(shared.poll_send(cx))?;
-        Pin::new(&mut shared.stream).poll_shutdown(cx)
+        Poll::Ready(shared.stream.shut_down())
     }
 }
 
@@ -229,35 +219,80 @@ impl AsyncWrite for Buffered {
 mod tests {
     use futures_util::future::join;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::UnixStream;
 
     use super::*;
 
+    /// Our end of a connection, and that of whoever speaks to us.
+    fn pair() -> (Buffered, Sender, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let ours = Stream::new(ours.into_std().unwrap()).unwrap();
+        let (buffered, sender) = buffered(ours);
+        (buffered, sender, theirs)
+    }
+
     #[tokio::test]
     async fn what_is_written_arrives_and_only_so_much_is_held() {
-        let (ours, mut theirs) = UnixStream::pair().unwrap();
-        let (mut buffered, sender) = buffered(ours);
-        let piece = vec![7; 16 * 1024];
-        let mut written = 0;
+        let (mut buffered, sender, mut theirs) = pair();
+        let (mut written, mut pieces) = (0, 0_usize);
+        let piece_of = |number: usize| vec![u8::try_from(number % 251).unwrap(); 16 * 1024];
         // Nobody reads, so that it comes to a stop.
         poll_fn(|cx| {
-            while let Poll::Ready(length) = Pin::new(&mut buffered).poll_write(cx, &piece) {
-                written += length.unwrap();
+            loop {
+                let piece = piece_of(pieces);
+                let mut rest = &piece[..];
+                while !rest.is_empty() {
+                    let (first, last) = rest.split_at(rest.len().min(9));
+                    let both = [IoSlice::new(first), IoSlice::new(last)];
+                    match Pin::new(&mut buffered).poll_write_vectored(cx, &both) {
+                        Poll::Ready(length) => rest = &rest[length.unwrap()..],
+                        Poll::Pending => {
+                            written = pieces * piece.len() + (piece.len() - rest.len());
+                            return Poll::Ready(());
+                        }
+                    }
+                }
+                pieces += 1;
             }
-            Poll::Ready(())
         })
         .await;
-        assert!(lock(&sender.0).held.len() <= SENT_AT_ONCE + piece.len());
+        assert!(lock(&sender.0).held.len() <= SENT_AT_ONCE);
         let mut arrived = vec![0; written];
         let sent = poll_fn(|cx| sender.poll_send(cx));
         let (sent, _) = join(sent, theirs.read_exact(&mut arrived)).await;
         sent.unwrap();
-        assert!(arrived.iter().all(|byte| *byte == 7));
+        let expected: Vec<u8> = (0..=pieces).flat_map(piece_of).take(written).collect();
+        assert!(arrived == expected);
+    }
+
+    #[tokio::test]
+    async fn what_a_call_answers_goes_out_with_what_was_held_before() {
+        let (mut buffered, sender, mut theirs) = pair();
+        let mut polled = 0;
+        let connection = poll_fn(|cx| {
+            polled += 1;
+            match polled {
+                1 => {
+                    let taken = cx.waker().clone();
+                    drop(tokio::spawn(async move { taken.wake() }));
+                    assert!(Pin::new(&mut buffered).poll_write(cx, b"a").is_ready());
+                }
+                2 => assert!(Pin::new(&mut buffered).poll_write(cx, b"b").is_ready()),
+                _ => {}
+            }
+            Poll::Pending
+        });
+        let mut arrived = [0; 2];
+        tokio::select! {
+            _ = drive(connection, &sender) => unreachable!("the connection does not end"),
+            length = theirs.read(&mut arrived) => assert_eq!(length.unwrap(), 2),
+        }
+        assert_eq!(&arrived, b"ab");
     }
 
     #[tokio::test]
     async fn what_arrives_is_read_in_whatever_pieces_and_to_its_end() {
-        let (ours, mut theirs) = UnixStream::pair().unwrap();
-        let (mut buffered, _sender) = buffered(ours);
+        let (mut buffered, _sender, mut theirs) = pair();
         let bytes: Vec<u8> = (0..=255).cycle().take(100_000).collect();
         let mut read: Vec<u8> = Vec::new();
         let reading = async {
