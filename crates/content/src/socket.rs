@@ -2,7 +2,6 @@
 
 mod bind;
 mod connection;
-mod stream;
 mod transport;
 
 use std::future::Future;

@@ -8,13 +8,13 @@ use hyper::rt::Executor;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::UnixStream;
 use tonic::codegen::Service as _;
 use wharfinger_runtime::Tasks;
 
 use crate::proto::content_server::ContentServer;
 use crate::server::{Service, body};
 
-use super::stream::Stream;
 use super::transport::{buffered, drive};
 
 /// 16 MiB: the longest message that clients send, and that they take.
@@ -40,7 +40,7 @@ pub(super) async fn serve(
     tasks: Tasks,
     draining: impl Future<Output = ()>,
 ) {
-    let stream = match Stream::new(stream) {
+    let stream = match UnixStream::from_std(stream) {
         Ok(stream) => stream,
         Err(error) => {
             tracing::warn!(%error, "cannot serve a connection");

@@ -15,8 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
-use super::stream::Stream;
+use tokio::net::UnixStream;
 
 /// 128 KiB: most of what a Unix socket holds.
 const READ_AT_ONCE: usize = 128 * 1024;
@@ -45,14 +44,14 @@ pub(super) struct Sender(Arc<Mutex<Shared>>);
 
 #[derive(Debug)]
 struct Shared {
-    stream: Stream,
+    stream: UnixStream,
     /// What is to be sent, from `sent` on.
     held: Vec<u8>,
     sent: usize,
 }
 
 /// Splits a socket.
-pub(super) fn buffered(stream: Stream) -> (Buffered, Sender) {
+pub(super) fn buffered(stream: UnixStream) -> (Buffered, Sender) {
     let shared = Arc::new(Mutex::new(Shared {
         stream,
         held: Vec::new(),
@@ -117,7 +116,11 @@ impl Shared {
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.sent < self.held.len() {
             let rest = &self.held[self.sent..];
-            self.sent += ready!(self.stream.poll_write(cx, &[IoSlice::new(rest)]))?;
+            let sent = ready!(Pin::new(&mut self.stream).poll_write(cx, rest))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.sent += sent;
         }
         self.held.clear();
         self.sent = 0;
@@ -144,8 +147,11 @@ impl Shared {
             all[0] = IoSlice::new(&self.held[self.sent..]);
             let count = pieces.len().min(MOST_PIECES - 1);
             all[1..=count].copy_from_slice(&pieces[..count]);
-            ready!(self.stream.poll_write(cx, &all[..=count]))?
+            ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, &all[..=count]))?
         };
+        if sent == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
         if sent < held {
             // The rest goes ahead of what follows, once there is room for it.
             self.sent += sent;
@@ -170,9 +176,13 @@ impl AsyncRead for Buffered {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.untaken.is_empty() {
-            let shared = lock(&this.shared);
-            let length = ready!(shared.stream.poll_read(cx, &mut this.received))?;
-            this.untaken = 0..length;
+            let mut shared = lock(&this.shared);
+            if into.remaining() >= READ_AT_ONCE {
+                return Pin::new(&mut shared.stream).poll_read(cx, into);
+            }
+            let mut all = ReadBuf::new(&mut this.received);
+            ready!(Pin::new(&mut shared.stream).poll_read(cx, &mut all))?;
+            this.untaken = 0..all.filled().len();
         }
         let length = this.untaken.len().min(into.remaining());
         let end = this.untaken.start + length;
@@ -211,7 +221,7 @@ impl AsyncWrite for Buffered {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut shared = lock(&self.shared);
         ready!(shared.poll_send(cx))?;
-        Poll::Ready(shared.stream.shut_down())
+        Pin::new(&mut shared.stream).poll_shutdown(cx)
     }
 }
 
@@ -219,14 +229,12 @@ impl AsyncWrite for Buffered {
 mod tests {
     use futures_util::future::join;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::UnixStream;
 
     use super::*;
 
     /// Our end of a connection, and that of whoever speaks to us.
     fn pair() -> (Buffered, Sender, UnixStream) {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let ours = Stream::new(ours.into_std().unwrap()).unwrap();
         let (buffered, sender) = buffered(ours);
         (buffered, sender, theirs)
     }
