@@ -229,6 +229,7 @@ impl AsyncWrite for Buffered {
 mod tests {
     use futures_util::future::join;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use wharfinger_runtime::Tasks;
 
     use super::*;
 
@@ -282,7 +283,7 @@ mod tests {
             match polled {
                 1 => {
                     let taken = cx.waker().clone();
-                    drop(tokio::spawn(async move { taken.wake() }));
+                    drop(Tasks::new().spawn(async move { taken.wake() }));
                     assert!(Pin::new(&mut buffered).poll_write(cx, b"a").is_ready());
                 }
                 2 => assert!(Pin::new(&mut buffered).poll_write(cx, b"b").is_ready()),
