@@ -91,7 +91,8 @@ impl Call {
         self.app.urls.location(&self.request, route, query)
     }
 
-    /// Runs something to its end in a task of its own, also when the client goes away.
+    /// Runs something to its end in a task of its own, also when the client goes away. It must not wait
+    /// for the client: it may keep a thread.
     pub(crate) fn to_the_end<T: Send + 'static, W>(
         &self,
         work: W,
@@ -99,7 +100,17 @@ impl Call {
     where
         W: Future<Output = Result<T, Failure>> + Send + 'static,
     {
-        self.to_the_end_in(Span::current(), work)
+        self.to_the_end_in(Span::current(), self.hosted(work))
+    }
+
+    /// Runs something where its calls to the storage need not be handed over one by one.
+    pub(crate) fn hosted<W>(&self, work: W) -> impl Future<Output = W::Output> + Send + use<W>
+    where
+        W: Future + Send + 'static,
+        W::Output: Send + 'static,
+    {
+        let pool = self.app.runtime.blocking.clone();
+        async move { pool.host(work).await }
     }
 
     /// Does the same in a span, in which a failure is told too.

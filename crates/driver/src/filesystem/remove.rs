@@ -75,7 +75,13 @@ impl Inner {
 /// Removes `name` from `directory`, with everything below it.
 pub(super) fn remove_at(directory: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
     match rustix::fs::unlinkat(directory, name, AtFlags::empty()) {
-        Err(errno @ (Errno::ISDIR | Errno::PERM)) => remove_tree(directory, name, errno),
+        Err(errno @ (Errno::ISDIR | Errno::PERM)) => {
+            // Mostly it is an upload whose files have gone where they belong.
+            match rustix::fs::unlinkat(directory, name, AtFlags::REMOVEDIR) {
+                Ok(()) => Ok(()),
+                Err(_) => remove_tree(directory, name, errno),
+            }
+        }
         other => other,
     }
 }

@@ -70,7 +70,7 @@ fn a_head_that_is_too_long_is_refused_whatever_a_body_may_have() {
     let fixture = Fixture::memory();
     let with_header = |bytes: usize| {
         let mut client = fixture.client();
-        let request = Request::new("GET", "/v2/").header("X-Long", &"x".repeat(bytes));
+        let request = Request::new("GET", "/v2/").header("X-Long", "x".repeat(bytes));
         client.send(&request).unwrap()
     };
     assert_eq!(with_header(31 * 1024).status(), 200);

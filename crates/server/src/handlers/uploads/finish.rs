@@ -47,7 +47,7 @@ pub(crate) async fn finish(
             digest,
             size_bytes: None,
         };
-        let committed = Box::pin(writer.commit(expected)).await?;
+        let committed = Box::pin(owned.hosted(writer.commit(expected))).await?;
         tracing::debug!(size_bytes = committed.size_bytes, "committed");
         let size_bytes = Some(committed.size_bytes);
         let target = Target::Blob {
@@ -71,7 +71,9 @@ async fn open(call: &Call, action: &FinishUpload) -> Result<(Digest, Opened), Fa
     let purpose = Purpose::Finish {
         offset: state.offset,
     };
-    match repository.uploads().open(id, purpose).await {
+    let (uploads, of) = (repository.uploads(), id.clone());
+    let opened = call.hosted(async move { uploads.open(&of, purpose).await });
+    match opened.await {
         Ok(writer) => {
             let writer = at(writer, state.offset, range).await?;
             Ok((digest, Opened::Upload(Box::new(writer), range)))

@@ -123,7 +123,7 @@ async fn in_one_request(
         digest: *digest,
         size_bytes,
     };
-    let committed = Box::pin(writer.commit(expected)).await?;
+    let committed = Box::pin(call.hosted(writer.commit(expected))).await?;
     tracing::debug!(size_bytes = committed.size_bytes, "committed");
     let size_bytes = Some(committed.size_bytes);
     let target = Target::Blob {
@@ -143,7 +143,10 @@ async fn in_a_session(call: &Call, granted: &Granted<StartUpload>) -> Result<Res
     Span::current().record("upload", tracing::field::display(&id));
     // To the nanosecond, as Distribution's first token has it; what is written down is shorter.
     let now = timestamp(call.app.runtime.clock.now());
-    let status = call.repository(name).uploads().create(&id).await?;
+    let (uploads, new) = (call.repository(name).uploads(), id.clone());
+    let status = call
+        .hosted(async move { uploads.create(&new).await })
+        .await?;
     let session = (name, &id);
     let offset = status.offset;
     Ok(session_reply(call, StatusCode::ACCEPTED, session, offset, now, algorithm).done())

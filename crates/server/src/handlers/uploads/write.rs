@@ -36,7 +36,7 @@ pub(crate) async fn write(
             .map_or(jiff::Timestamp::UNIX_EPOCH, timestamp);
         let announced = range.map(ByteRange::len);
         let writer = receive(writer, &mut body, announced, OnCut::Keep).await?;
-        let offset = Box::pin(writer.close()).await?;
+        let offset = Box::pin(owned.hosted(writer.close())).await?;
         Ok(session_reply(
             &owned,
             StatusCode::ACCEPTED,
@@ -59,7 +59,9 @@ async fn open(
     let range = chunk_range(call)?;
     let algorithm = announced_algorithm(call)?;
     let uploads = call.repository(name).uploads();
-    let writer = uploads.open(id, Purpose::Append).await?;
+    let of = id.clone();
+    let opened = call.hosted(async move { uploads.open(&of, Purpose::Append).await });
+    let writer = opened.await?;
     Ok((at(writer, state.offset, range).await?, range, algorithm))
 }
 
