@@ -51,7 +51,6 @@ pub(crate) fn serve(
         DriverConfig::Filesystem { max_threads, .. } => (*max_threads).min(MOST_THREADS),
         DriverConfig::Memory => MOST_THREADS,
     };
-    // One more, for the name service.
     // One waits for the system's names, and one walks the storage for the catalog.
     let (home, runtime) = start_threads(threads, gate::threads(&config.auth) + 2)?;
     // This comes first: it makes ./wharfinger-data, for its owner alone.

@@ -116,6 +116,25 @@ impl Pages {
         })
     }
 
+    /// Asks for every page once, from the first to the last.
+    pub(crate) fn walk(&self, peer: &Peer) -> Result<Sample> {
+        let ((), cost) = peer.measure(|| {
+            let mut connection = Connection::open(peer.address)?;
+            let mut target = self.first();
+            for end in (PAGE..=self.items).step_by(PAGE) {
+                let body = connection.get(&target)?;
+                let last = (self.name)(end - 1);
+                ensure!(
+                    holds(&body, format!("\"{last}\"").as_bytes()),
+                    "{target}: a page that does not end with {last}"
+                );
+                target = format!("{}&last={last}", self.first());
+            }
+            Ok(())
+        })?;
+        Ok(Sample { work: 1.0, cost })
+    }
+
     /// Asks for the first page only.
     fn repeat_first(&self, bench: &Bench, peer: &Peer) -> Result<Sample> {
         // Other repositories stand before these, so that only the number is known.
