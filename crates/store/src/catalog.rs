@@ -207,8 +207,15 @@ impl Catalog {
     async fn scan(self: &Arc<Self>) -> Option<Index> {
         let builder = Builder::like(self.read().index());
         let catalog = Arc::clone(self);
+        let until_the_end = async move {
+            tokio::select! {
+                biased;
+                () = catalog.runtime.tasks.cancelled() => Ok(None),
+                found = catalog.walk_all(builder) => found,
+            }
+        };
         // The driver answers on this thread whatever it can.
-        let walk = move || Handle::current().block_on(catalog.walk_all(builder));
+        let walk = move || Handle::current().block_on(until_the_end);
         match self.scanner.run(walk).await {
             Ok(found) => found,
             Err(error) => {
@@ -220,13 +227,10 @@ impl Catalog {
     }
 
     async fn walk_all(&self, mut builder: Builder) -> Result<Option<Index>> {
-        let (clock, tasks) = (&self.runtime.clock, &self.runtime.tasks);
+        let clock = &self.runtime.clock;
         let (began, started) = (clock.now(), clock.monotonic());
         let mut walk = Walk::new(&self.driver, None);
         while let Some(name) = walk.next().await? {
-            if tasks.is_shutting_down() {
-                return Ok(None);
-            }
             if builder.push(name.as_str()).is_err() {
                 tracing::warn!(
                     most_bytes = MOST_BYTES,
