@@ -254,7 +254,7 @@ impl Catalog {
         if !self.options.saves {
             return;
         }
-        let index = self.write().to_save(self.runtime.clock.monotonic());
+        let index = self.write().take_unsaved(self.runtime.clock.monotonic());
         if let Some(index) = index
             && !self.save(&index).await
         {
@@ -265,7 +265,7 @@ impl Catalog {
     /// Saves what is known when the process ends, so that the next one lists all that this one has made.
     async fn save_at_the_end(self: &Arc<Self>) {
         let catalog = Arc::clone(self);
-        let index = move || catalog.read().last_to_save();
+        let index = move || catalog.read().all_unsaved();
         if let Some(index) = self.runtime.blocking.run(index).await {
             self.save(&index).await;
         }

@@ -185,7 +185,7 @@ impl State {
 
     /// Returns the index if it has other names than the saved one and that is not new; it counts as saved
     /// then.
-    pub(super) fn to_save(&mut self, now: Duration) -> Option<Index> {
+    pub(super) fn take_unsaved(&mut self, now: Duration) -> Option<Index> {
         let is_new = |saved| now.saturating_sub(saved) < SAVED_EVERY;
         if !self.differs || self.saved.is_some_and(is_new) {
             return None;
@@ -202,7 +202,7 @@ impl State {
     }
 
     /// Returns an index of all that is known, if the saved one lacks some of it.
-    pub(super) fn last_to_save(&self) -> Option<Index> {
+    pub(super) fn all_unsaved(&self) -> Option<Index> {
         if self.made.is_empty() {
             return self.index.clone().filter(|_| self.differs);
         }
@@ -376,17 +376,17 @@ mod tests {
     #[test]
     fn an_index_is_saved_when_it_has_changed_and_at_most_each_minute() {
         let mut state = scanned(&["a"]);
-        assert!(state.to_save(SECOND).is_some());
-        assert!(state.to_save(100 * SECOND).is_none());
+        assert!(state.take_unsaved(SECOND).is_some());
+        assert!(state.take_unsaved(100 * SECOND).is_none());
         state.begin(100 * SECOND).unwrap();
         state.end(Some(index(["a", "b"])), 100 * SECOND);
-        assert!(state.to_save(60 * SECOND).is_none());
-        assert!(state.to_save(61 * SECOND).is_some());
-        assert!(state.last_to_save().is_none());
+        assert!(state.take_unsaved(60 * SECOND).is_none());
+        assert!(state.take_unsaved(61 * SECOND).is_some());
+        assert!(state.all_unsaved().is_none());
         state.pushed(&name("a-b"));
-        let last = state.last_to_save().unwrap();
+        let last = state.all_unsaved().unwrap();
         assert!(last.has_names_of(&index(["a", "a-b", "b"])));
         state.not_saved();
-        assert!(state.to_save(200 * SECOND).is_some());
+        assert!(state.take_unsaved(200 * SECOND).is_some());
     }
 }
