@@ -116,19 +116,18 @@ impl Pages {
         })
     }
 
-    /// Asks for every page once, from the first to the last.
+    /// Asks once for every page that [`Pages::repeat`] asks for, from the first to the last.
     pub(crate) fn walk(&self, peer: &Peer) -> Result<Sample> {
         let ((), cost) = peer.measure(|| {
             let mut connection = Connection::open(peer.address)?;
-            let mut target = self.first();
-            for end in (PAGE..=self.items).step_by(PAGE) {
+            for start in (0..self.items - PAGE).step_by(PAGE) {
+                let target = format!("{}&last={}", self.first(), (self.name)(start));
                 let body = connection.get(&target)?;
-                let last = (self.name)(end - 1);
+                let last = format!("\"{}\"", (self.name)(start + PAGE));
                 ensure!(
-                    holds(&body, format!("\"{last}\"").as_bytes()),
-                    "{target}: a page that does not end with {last}"
+                    holds(&body, last.as_bytes()),
+                    "{target}: a page without {last}"
                 );
-                target = format!("{}&last={last}", self.first());
             }
             Ok(())
         })?;
