@@ -1,12 +1,13 @@
 //! The service: each call of the wire on a [`ContentStore`].
 
+mod reading;
 mod update;
 mod write;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures_util::stream::{self, BoxStream};
+use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status as GrpcStatus, Streaming};
@@ -16,14 +17,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Filters;
 use crate::proto;
 use crate::proto::content_server::Content;
-use crate::store::{ContentStore, ContentStores, Namespace, Pieces};
-use crate::wire::{digest, signed, unsigned};
+use crate::store::{ContentStore, ContentStores, Namespace};
+use crate::wire::{digest, unsigned};
+
+pub(crate) use self::reading::body;
 
 /// 100 blobs go into one message of a list: more make it long, fewer make it slow.
 const LISTED_AT_ONCE: usize = 100;
-
-/// 1 MiB: what clients expect one message of a read to hold at most.
-const READ_AT_ONCE: usize = 1024 * 1024;
 
 /// Whom a socket serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,19 +86,6 @@ fn namespace(metadata: &MetadataMap) -> Result<Namespace> {
     let text = value.to_str().map_err(|error| invalid(error.to_string()))?;
     text.parse::<Namespace>()
         .map_err(|error| invalid(error.to_string()))
-}
-
-/// Cuts pieces to what one message may hold.
-fn messages(pieces: Pieces) -> Pieces {
-    let cut = pieces.map_ok(|mut piece| {
-        let mut parts = Vec::with_capacity(1);
-        while piece.len() > READ_AT_ONCE {
-            parts.push(Ok::<_, Error>(piece.split_to(READ_AT_ONCE)));
-        }
-        parts.push(Ok(piece));
-        stream::iter(parts)
-    });
-    cut.try_flatten().boxed()
 }
 
 /// A stream of answers.
@@ -169,17 +156,7 @@ impl Content for Service {
         let digest = digest(&text)?;
         let length = (size > 0).then(|| unsigned(size));
         let pieces = store.read(&digest, unsigned(offset), length).await?;
-        let mut sent = 0;
-        let answers = messages(pieces).map(move |piece| match piece {
-            Ok(data) => {
-                // It counts from where this read has begun: so have clients always had it.
-                let offset = signed(sent);
-                sent += data.len() as u64;
-                Ok(proto::ReadContentResponse { offset, data })
-            }
-            Err(error) => Err(error.into()),
-        });
-        Ok(Response::new(answers.boxed()))
+        Ok(reading::answer(pieces))
     }
 
     async fn status(

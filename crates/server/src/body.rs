@@ -14,6 +14,7 @@ use http::header::EXPECT;
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use wharfinger_runtime::Clock;
 
 use crate::app::App;
 use crate::config::Limits;
@@ -167,6 +168,11 @@ impl RequestBody {
     /// Returns what goes on telling how the body has ended.
     pub(crate) fn end(&self) -> BodyEnd {
         self.end.clone()
+    }
+
+    /// Returns the clock that the body is held against.
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.app.runtime.clock)
     }
 
     /// Returns the next piece, never an empty one; `None` at the end.

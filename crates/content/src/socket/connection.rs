@@ -13,7 +13,7 @@ use tonic::codegen::Service as _;
 use wharfinger_runtime::Tasks;
 
 use crate::proto::content_server::ContentServer;
-use crate::server::Service;
+use crate::server::{Service, body};
 
 use super::transport::{buffered, drive};
 
@@ -50,7 +50,10 @@ pub(super) async fn serve(
     let content = ContentServer::new(service)
         .max_decoding_message_size(MOST_MESSAGE_BYTES)
         .max_encoding_message_size(usize::MAX);
-    let service = service_fn(move |request| content.clone().call(request));
+    let service = service_fn(move |request| {
+        let answered = content.clone().call(request);
+        async move { answered.await.map(body) }
+    });
     let (stream, sender) = buffered(stream);
     let connection = http2::Builder::new(OnTasks(tasks))
         .timer(TokioTimer::new())

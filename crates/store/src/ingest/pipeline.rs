@@ -2,8 +2,8 @@
 //!
 //! What arrives is gathered into batches. One batch is under way at a time, in a task that hashes
 //! and writes it at once; the next one grows meanwhile. So the caller, the hasher and the disk
-//! work side by side, with at most two batches in memory. A slow sender makes small batches, a
-//! fast one large ones, as long as the store's budget for them lasts.
+//! work side by side, with at most two batches in memory. Batches are large as long as the store's
+//! budget for them lasts and the sender does not pause.
 
 use std::sync::Arc;
 
@@ -20,14 +20,17 @@ use super::marker::SavePoint;
 pub(super) const CHECKPOINT_BYTES: u64 = 16 * 1024 * 1024;
 /// 1 MiB: a batch large enough that handing it over costs nothing beside hashing it.
 const LARGE_BATCH_BYTES: usize = 1024 * 1024;
+/// 512 KiB: a batch is begun with so much at least. Two threads are woken for each and have to tell when
+/// they are done; with whatever has come by then, a push takes a tenth more time.
+const BEGIN_BYTES: usize = 512 * 1024;
 /// 16 KiB: what an upload may gather without asking for a share of the budget.
 const SMALL_BATCH_BYTES: usize = 16 * 1024;
 /// 256 pieces: a sender of single bytes must not make us keep a thousand times as much.
 const MOST_PIECES: usize = 256;
 /// 64 KiB are hashed faster than another thread can be woken for it.
 const INLINE_HASH_BYTES: usize = 64 * 1024;
-/// 32 batches may be large at a time, over all ingests.
-pub(super) const LARGE_BATCHES: usize = 32;
+/// 16 batches may be large at a time, over all ingests.
+pub(super) const LARGE_BATCHES: usize = 16;
 
 /// The work on the bytes of one ingest.
 #[derive(Debug)]
@@ -220,13 +223,32 @@ impl Pipeline {
         if self.share.is_none() {
             self.share = Arc::clone(&self.budget).try_acquire_owned().ok();
         }
-        let busy = matches!(&self.stage, Some(Stage::Running(task)) if !task.is_finished());
-        let room = self.share.is_some()
-            && self.gathered_bytes < LARGE_BATCH_BYTES
-            && self.gathered.len() < MOST_PIECES;
-        if busy && room {
+        let enough = if self.is_busy() {
+            LARGE_BATCH_BYTES
+        } else {
+            BEGIN_BYTES
+        };
+        if self.share.is_some() && self.gathered_bytes < enough && self.gathered.len() < MOST_PIECES
+        {
             return;
         }
+        self.begin().await;
+    }
+
+    /// Begins with what was gathered although more would be worth waiting for, and tells whether nothing
+    /// is left to begin with: while a batch is under way, nothing is begun.
+    pub(super) async fn begin_early(&mut self) -> bool {
+        if self.gathered_bytes > 0 && !self.is_busy() {
+            self.begin().await;
+        }
+        self.gathered_bytes == 0
+    }
+
+    fn is_busy(&self) -> bool {
+        matches!(&self.stage, Some(Stage::Running(task)) if !task.is_finished())
+    }
+
+    async fn begin(&mut self) {
         let mut core = self.idle().await;
         let (batch, bytes, share) = self.take_batch();
         if core.failed.is_some() {

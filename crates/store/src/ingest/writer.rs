@@ -144,6 +144,15 @@ impl IngestWriter {
         }
     }
 
+    /// Begins to work on what has come so far, for the sender pauses. Tells whether all of it is being
+    /// worked on; otherwise this has to be said again.
+    ///
+    /// # Cancellation
+    /// When dropped, the writer must not be used further.
+    pub async fn begin_early(&mut self) -> bool {
+        self.pipeline.begin_early().await
+    }
+
     /// Goes back to nothing; every saved state goes first.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ fn a_store_passes_on_to_another_and_ends_when_it_is_asked() {
         };
         let bytes = vec![7; 5 << 20];
         let digest = sha256(&bytes);
-        node.ingest("by-hand", &digest, &bytes).unwrap();
+        node.ingest_and_hold("by-hand", &digest, &bytes).unwrap();
         node.check(&digest, &bytes).unwrap();
         drop(node);
         let status = between.process.terminate(STARTS).unwrap();

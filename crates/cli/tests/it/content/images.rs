@@ -110,7 +110,7 @@ fn a_containerd_imports_pushes_and_writes_with_us_as_its_store() {
 
         let bytes = image.layers[1].bytes.repeat(50);
         let digest = sha256(&bytes);
-        node.ingest("by-hand", &digest, &bytes).unwrap();
+        node.ingest_and_hold("by-hand", &digest, &bytes).unwrap();
         node.check(&digest, &bytes).unwrap();
         node.ctr(&["content", "label", &digest, "key=value"])
             .unwrap();

@@ -151,6 +151,27 @@ impl Node {
         ))
     }
 
+    /// Writes content under a ref, and holds it by a label. The daemon collects what nobody holds, at
+    /// any moment after something was deleted, and the client writes without a lease: what has gone
+    /// before it was held is written again.
+    pub(super) fn ingest_and_hold(
+        &self,
+        reference: &str,
+        digest: &str,
+        bytes: &[u8],
+    ) -> Result<()> {
+        let label = ["content", "label", digest, "containerd.io/gc.root=held"];
+        let mut held = Ok(());
+        let is_held = wait_until(COMMAND, || {
+            held = self
+                .ingest(reference, digest, bytes)
+                .and_then(|()| self.ctr(&label).map(drop));
+            held.is_ok()
+        });
+        ensure!(is_held, "{digest} was not held: {held:?}");
+        Ok(())
+    }
+
     /// Pulls an image, the way that the version does it; its layers are unpacked where any file
     /// system can.
     pub(super) fn pull(&self, name: &str) -> Result<()> {
