@@ -51,8 +51,8 @@ pub(crate) fn serve(
         DriverConfig::Filesystem { max_threads, .. } => (*max_threads).min(MOST_THREADS),
         DriverConfig::Memory => MOST_THREADS,
     };
-    // One more, for the name service.
-    let (home, runtime) = start_threads(threads, gate::threads(&config.auth) + 1)?;
+    // One waits for the system's names, and one walks the storage for the catalog.
+    let (home, runtime) = start_threads(threads, gate::threads(&config.auth) + 2)?;
     // This comes first: it makes ./wharfinger-data, for its owner alone.
     let secret = config.http.secret.obtain(&*runtime.entropy)?;
     let result = home.block_on(run(config, runtime, secret, handed_down, reload));
@@ -229,6 +229,7 @@ fn store_options(config: &ServeConfig, secret: Secret<Vec<u8>>) -> StoreOptions 
     };
     options.manifest_rules = config.manifest_rules.clone();
     options.catalog_rescan = config.catalog_rescan;
+    options.read_only = config.storage.read_only;
     options.tag_lookups = match config.storage.tag_lookups {
         0 => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
         given => given,

@@ -2,6 +2,7 @@
 
 use http::header::LINK;
 use wharfinger_oci::{NextLink, Query, RepositoryName, Route, code};
+use wharfinger_store::Names;
 
 use crate::app::Call;
 use crate::error::Failure;
@@ -76,6 +77,18 @@ pub(crate) fn with_next(call: &Call, reply: Reply, route: &Route, query: &Query)
     let link = NextLink::new(format!("{path}?{query}"))
         .expect("routes and queries are printed in visible ASCII without brackets");
     reply.text(LINK, link)
+}
+
+/// Prints names as the elements of an array, with commas between them. Nothing in a name of a
+/// repository or a tag has to be escaped.
+pub(crate) fn elements(names: &Names, json: &mut Vec<u8>) {
+    // Enough for names of one letter.
+    json.reserve(names.size_bytes() * 2);
+    for (index, name) in names.iter().enumerate() {
+        json.extend_from_slice(if index == 0 { b"\"" } else { b",\"" });
+        json.extend_from_slice(name.as_bytes());
+        json.push(b'"');
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@
 //!   _wharfinger/journal/                        the filesystem driver's journal
 //!   _wharfinger/probe-ID                        for a moment, whether anything can be written
 //!   _wharfinger/writers                         locked: shared by who writes, alone by who collects garbage
+//!   _wharfinger/catalog                         the names of all repositories, as they were some time ago
 //!   _wharfinger/sources/ALG/HH/HEX              some repositories that have linked a blob
 //!   _wharfinger/secret                          the key of our checkpoints, where no other is given
 //!   _wharfinger/tenants/TENANT/                 a tenant of the content service
@@ -93,6 +94,11 @@ fn path<const N: usize>(parts: [&str; N]) -> DriverPath {
 /// `blobs`
 pub(crate) fn blobs() -> DriverPath {
     path([BLOBS])
+}
+
+/// `_wharfinger/catalog`
+pub(crate) fn catalog() -> DriverPath {
+    path([ROOT, "_wharfinger/catalog"])
 }
 
 /// `_wharfinger/sources/ALG/HH/HEX`

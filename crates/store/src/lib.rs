@@ -39,6 +39,7 @@ mod ingest;
 mod layout;
 mod links;
 mod manifests;
+mod names;
 mod pages;
 mod referrers;
 mod repository;
@@ -64,6 +65,7 @@ pub use ingest::{
 };
 pub use layout::{followed, journal, probe, root, secret, writers};
 pub use manifests::{ManifestRules, RemovedManifest, RequiredPlatforms, StoredManifest, UrlRules};
+pub use names::Names;
 pub use referrers::{ReferrerPage, ReferrerQuery};
 pub use repository::{BlobInfo, BlobRead, Repository};
 pub use store::{Store, StoreOptions};

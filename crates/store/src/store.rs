@@ -9,14 +9,14 @@ use wharfinger_runtime::{Runtime, Secret};
 
 use crate::blobs::{Blobs, VerifyPolicy};
 use crate::cache::DescriptorCache;
-use crate::catalog::{self, CatalogPage};
+use crate::catalog::{Catalog, CatalogOptions, CatalogPage};
 use crate::census::{self, UploadCount};
 use crate::error::Result;
 use crate::ingest::IngestContext;
 use crate::layout;
 use crate::links::Links;
 use crate::manifests::ManifestRules;
-use crate::pages::{CatalogPages, TagPages};
+use crate::pages::TagPages;
 use crate::referrers::Referrers;
 use crate::repository::Repository;
 use crate::tag_locks::TagLocks;
@@ -31,14 +31,16 @@ pub struct StoreOptions {
     pub verify: VerifyPolicy,
     /// What is asked of manifests.
     pub manifest_rules: ManifestRules,
-    /// How late a repository may be listed that another process has made; with zero the tree is
-    /// walked each time.
+    /// How late a repository may be listed that another process has made, where walking the tree takes
+    /// no more than a twentieth of this time; with zero the tree is walked each time.
     pub catalog_rescan: Duration,
+    /// Whether nothing may be written: the list of repositories is not saved then.
+    pub read_only: bool,
     /// How many tags are looked at at once when a manifest is deleted; within 1 to 64.
     pub tag_lookups: usize,
 }
 
-/// 1 s: a walk costs a look at each repository of a page.
+/// 1 s: nobody notices, and one core is busy for a twentieth of it at most.
 const CATALOG_RESCAN: Duration = Duration::from_secs(1);
 
 impl StoreOptions {
@@ -50,6 +52,7 @@ impl StoreOptions {
             verify: VerifyPolicy::default(),
             manifest_rules: ManifestRules::default(),
             catalog_rescan: CATALOG_RESCAN,
+            read_only: false,
             tag_lookups: 1,
         }
     }
@@ -76,7 +79,7 @@ pub(crate) struct Shared {
     pub(crate) referrers: Referrers,
     pub(crate) manifest_rules: ManifestRules,
     pub(crate) tag_pages: TagPages,
-    pub(crate) catalog_pages: CatalogPages,
+    pub(crate) catalog: Arc<Catalog>,
     pub(crate) tag_lookups: usize,
 }
 
@@ -94,7 +97,11 @@ impl Store {
             clock: Arc::clone(&runtime.clock),
         };
         let tag_pages = TagPages::new(Arc::clone(&runtime.clock));
-        let catalog_pages = CatalogPages::new(options.catalog_rescan, Arc::clone(&runtime.clock));
+        let catalog = CatalogOptions {
+            rescan: options.catalog_rescan,
+            saves: !options.read_only,
+        };
+        let catalog = Catalog::new(Arc::clone(&driver), runtime.clone(), catalog);
         let sizes = cache.clone();
         let blobs = Blobs::new(Arc::clone(&driver), sizes, options.verify, runtime.clone());
         let ingests =
@@ -110,7 +117,7 @@ impl Store {
                 referrers: Referrers::new(),
                 manifest_rules: options.manifest_rules,
                 tag_pages,
-                catalog_pages,
+                catalog: Arc::new(catalog),
                 tag_lookups: options.tag_lookups.clamp(1, MOST_TAG_LOOKUPS),
             }),
         }
@@ -141,14 +148,7 @@ impl Store {
     ///
     /// # Errors
     /// Fails when the storage does.
-    pub async fn catalog(&self, after: Option<&str>, limit: usize) -> Result<Arc<CatalogPage>> {
-        let pages = &self.shared.catalog_pages;
-        if let Some(page) = pages.get(after, limit) {
-            return Ok(page);
-        }
-        let begun = pages.begin();
-        let page = Arc::new(catalog::page(&self.shared.driver, after, limit).await?);
-        pages.keep((after, limit), begun, &page);
-        Ok(page)
+    pub async fn catalog(&self, after: Option<&str>, limit: usize) -> Result<CatalogPage> {
+        self.shared.catalog.page(after, limit).await
     }
 }

@@ -11,6 +11,7 @@ use wharfinger_oci::{Digest, RepositoryName, Tag};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout;
 use crate::links::{LinkSet, Links, link_content};
+use crate::names::Names;
 use crate::pages::TagPages;
 
 /// 1,000 names are asked of the driver at once.
@@ -19,8 +20,8 @@ const LIST_PAGE: usize = 1000;
 /// A part of the tags of a repository, in byte order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TagPage {
-    /// The tags.
-    pub tags: Vec<Tag>,
+    /// The tags: nothing but what [`Tag`] allows.
+    pub tags: Names,
     /// Whether more follow after the last one.
     pub more: bool,
 }
@@ -79,8 +80,13 @@ impl Tags {
         let mut after: Option<String> = None;
         loop {
             let (page, _) = self.list(after.as_deref(), LIST_PAGE).await?;
-            after = page.tags.last().map(|tag| tag.as_str().to_owned());
-            let looks = stream::iter(page.tags).map(|tag| async move {
+            after = page.tags.last().map(str::to_owned);
+            let tags: Vec<Tag> = page
+                .tags
+                .iter()
+                .filter_map(|tag| tag.parse().ok())
+                .collect();
+            let looks = stream::iter(tags).map(|tag| async move {
                 let path = layout::tag_current(&self.name, &tag);
                 let named = self.links.read(&path).await?;
                 let points = named.is_some_and(|named| digests.contains(&named));
@@ -135,11 +141,12 @@ impl Tags {
     async fn list(&self, after: Option<&str>, limit: usize) -> Result<(TagPage, bool)> {
         let directory = layout::tags(&self.name);
         let mut page = TagPage::default();
+        let mut count = 0;
         let mut all_there = true;
         let mut after = after.map(str::to_owned);
         // One more than is wanted tells whether there is more.
-        while page.tags.len() <= limit {
-            let wanted = (limit + 1 - page.tags.len()).min(LIST_PAGE);
+        while !page.more {
+            let wanted = (limit + 1 - count).min(LIST_PAGE);
             let names = match self
                 .driver()
                 .list(&directory, after.as_deref(), wanted)
@@ -153,10 +160,13 @@ impl Tags {
                 let Ok(tag) = entry.name.parse::<Tag>() else {
                     continue;
                 };
-                if entry.kind == EntryKind::Directory && self.is_there(&tag).await? {
-                    page.tags.push(tag);
-                } else {
+                if entry.kind != EntryKind::Directory || !self.is_there(&tag).await? {
                     all_there = false;
+                } else if count < limit {
+                    page.tags.push(tag.as_str());
+                    count += 1;
+                } else {
+                    page.more = true;
                 }
             }
             after = names
@@ -168,8 +178,7 @@ impl Tags {
                 break;
             }
         }
-        page.more = page.tags.len() > limit;
-        page.tags.truncate(limit);
+        page.tags.shrink();
         Ok((page, all_there))
     }
 

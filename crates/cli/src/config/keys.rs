@@ -400,7 +400,9 @@ pub(crate) static KEYS: &[Row] = &[
         "wharfinger.catalog.rescan",
         Duration,
         "How late a repository may be listed that another process has made in the same storage; its own are \
-         listed at once. `0` walks the storage for each page.",
+         listed at once. Where a walk through all repositories takes more than a twentieth of this, twenty \
+         times as long as it takes: see [operation.md](operation.md#the-list-of-repositories). `0` walks the \
+         storage for each page.",
     )
     .default("1s"),
     key(

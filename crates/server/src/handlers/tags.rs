@@ -3,17 +3,16 @@
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use http::StatusCode;
-use serde::Serialize;
 use wharfinger_auth::Granted;
 use wharfinger_auth::action::{DeleteTag, ListTags};
-use wharfinger_oci::{Query, RepositoryName, Route, Tag};
-use wharfinger_store::{self as store, Repository, TagPage};
+use wharfinger_oci::{Query, RepositoryName, Route};
+use wharfinger_store::{self as store, Names, Repository, TagPage};
 
 use crate::app::Call;
 use crate::error::Failure;
 use crate::event::{EventAction, Target};
 use crate::handlers::may_delete;
-use crate::page::{PageRequest, TooMany, after, with_next};
+use crate::page::{PageRequest, TooMany, after, elements, with_next};
 use crate::response::{Body, Reply, Response};
 
 /// 1,000 tags are held at once where the client wants all of them.
@@ -35,34 +34,30 @@ pub(crate) async fn list(call: &Call, granted: Granted<ListTags>) -> Result<Resp
     match limit {
         Some(limit) => {
             let reply = reply.json(whole(&name, &first.tags));
-            let next = after(Query::new(), last.as_str(), limit);
+            let next = after(Query::new(), last, limit);
             Ok(with_next(call, reply, &Route::Tags { name: name.clone() }, &next).done())
         }
         None => Ok(reply.json_stream(all(repository, &first)).done()),
     }
 }
 
-#[derive(Serialize)]
-struct Wire<'a> {
-    name: &'a RepositoryName,
-    tags: &'a [Tag],
-}
-
 /// What a list ends with.
 const TAIL: &[u8] = b"]}";
 
 /// Prints a list.
-fn whole(name: &RepositoryName, tags: &[Tag]) -> Vec<u8> {
-    serde_json::to_vec(&Wire { name, tags }).expect("names and tags always serialize")
+fn whole(name: &RepositoryName, tags: &Names) -> Vec<u8> {
+    let mut json = format!(r#"{{"name":"{name}","tags":["#).into_bytes();
+    elements(tags, &mut json);
+    json.extend_from_slice(TAIL);
+    json
 }
 
 /// Prints the further tags of a list that goes on or ends, without what comes before them.
-fn further(tags: &[Tag], goes_on: bool) -> Vec<u8> {
+fn further(tags: &Names, goes_on: bool) -> Vec<u8> {
     let mut json = Vec::new();
     if !tags.is_empty() {
-        json = serde_json::to_vec(tags).expect("tags always serialize");
-        json[0] = b',';
-        json.pop();
+        json.push(b',');
+        elements(tags, &mut json);
     }
     if !goes_on {
         json.extend_from_slice(TAIL);
@@ -75,15 +70,15 @@ fn all(repository: Repository, first: &TagPage) -> Body {
     let mut begin = whole(repository.name(), &first.tags);
     begin.truncate(begin.len() - TAIL.len());
     let begin = stream::once(async { Ok(Bytes::from(begin)) });
-    let last = first.tags.last().cloned();
+    let last = first.tags.last().map(str::to_owned);
     let rest = stream::try_unfold(last, move |last| {
         let repository = repository.clone();
         async move {
             let Some(last) = last else {
                 return Ok::<_, store::Error>(None);
             };
-            let page = repository.tags(Some(last.as_str()), STREAM_PAGE).await?;
-            let next = page.tags.last().filter(|_| page.more).cloned();
+            let page = repository.tags(Some(&last), STREAM_PAGE).await?;
+            let next = page.tags.last().filter(|_| page.more).map(str::to_owned);
             let json = further(&page.tags, next.is_some());
             Ok(Some((Bytes::from(json), next)))
         }
@@ -112,11 +107,12 @@ mod tests {
     #[test]
     fn a_list_is_json() {
         let name = "a/b".parse().unwrap();
-        let tags: Vec<Tag> = ["v1", "v2"].map(|tag| tag.parse().unwrap()).into();
+        let none = Names::default();
+        let tags: Names = ["v1", "v2"].into_iter().collect();
         assert_eq!(whole(&name, &tags), br#"{"name":"a/b","tags":["v1","v2"]}"#);
-        assert_eq!(whole(&name, &[]), br#"{"name":"a/b","tags":[]}"#);
+        assert_eq!(whole(&name, &none), br#"{"name":"a/b","tags":[]}"#);
         assert_eq!(further(&tags, true), br#","v1","v2""#);
         assert_eq!(further(&tags, false), br#","v1","v2"]}"#);
-        assert_eq!(further(&[], false), b"]}");
+        assert_eq!(further(&none, false), b"]}");
     }
 }

@@ -19,13 +19,12 @@ impl Repository {
         let set = self.tag_set();
         writes.extend(tags.iter().flat_map(|tag| set.point(tag, digest)));
         let _turns = self.shared.tag_locks.all_tags(&self.name, tags).await;
-        let existed = self.exists().await?;
         let written = match tags {
             [] | [_] => self.shared.driver.put(&writes, Durability::Durable).await,
             several => self.write_all_or_none(&writes, several).await,
         };
         // Also after a failure, which may have made it.
-        self.shared.catalog_pages.pushed(&self.name, existed);
+        self.shared.catalog.pushed(&self.name);
         written
             .map_err(|error| Error::storage(format!("manifest {digest} in {}", self.name), error))
     }

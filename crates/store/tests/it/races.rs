@@ -122,7 +122,7 @@ async fn a_page_after_a_name_that_nobody_can_have_costs_no_more_than_any() {
         let faulty = Faulty::new(Arc::clone(&subject.driver), FaultPlan::new());
         let store = store_over(Arc::new(faulty.clone()), &runtime());
         let page = store.catalog(Some(&after), 10).await.unwrap();
-        let found: Vec<_> = page.names.iter().map(|name| name.as_str()).collect();
+        let found: Vec<_> = page.names.iter().collect();
         let expected: &[&str] = match after.as_str() {
             after if after.starts_with('x') => &[],
             after if after.starts_with("a/b") => &["b"],

@@ -1,5 +1,7 @@
 //! What the tests run over.
 
+use std::fmt::Debug;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +12,7 @@ use wharfinger_driver::{Driver, Filesystem, FilesystemOptions, Memory, ReadRange
 use wharfinger_oci::{Algorithm, Digest, RepositoryName, UploadId};
 use wharfinger_runtime::{Host, Runtime, Secret};
 use wharfinger_store::{
-    Error, Expected, IngestSet, MemoryDescriptorCache, Purpose, Repository, Result, Store,
+    Error, Expected, IngestSet, MemoryDescriptorCache, Names, Purpose, Repository, Result, Store,
     StoreOptions,
 };
 
@@ -98,6 +100,11 @@ pub(crate) fn store_over(driver: Arc<dyn Driver>, runtime: &Runtime) -> Store {
 
 pub(crate) fn name(text: &str) -> RepositoryName {
     text.parse().unwrap()
+}
+
+/// The names of a page as what they are.
+pub(crate) fn parsed<T: FromStr<Err: Debug>>(names: &Names) -> Vec<T> {
+    names.iter().map(|name| name.parse().unwrap()).collect()
 }
 
 pub(crate) fn repository(store: &Store) -> Repository {

@@ -31,8 +31,8 @@ async fn push(repository: &Repository, manifest: &Manifest, names: &[&str]) -> O
 /// Every tag, and what it points at.
 async fn state(repository: &Repository) -> Vec<(String, Digest)> {
     let mut state = Vec::new();
-    for tag in &repository.tags(None, 100).await.unwrap().tags {
-        let found = repository.get_manifest(&Reference::Tag(tag.clone())).await;
+    for tag in repository.tags(None, 100).await.unwrap().tags.iter() {
+        let found = repository.get_manifest(&tag.parse().unwrap()).await;
         state.push((tag.to_string(), found.unwrap().digest));
     }
     state

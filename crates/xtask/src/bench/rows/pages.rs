@@ -116,6 +116,24 @@ impl Pages {
         })
     }
 
+    /// Asks once for every page that [`Pages::repeat`] asks for, from the first to the last.
+    pub(crate) fn walk(&self, peer: &Peer) -> Result<Sample> {
+        let ((), cost) = peer.measure(|| {
+            let mut connection = Connection::open(peer.address)?;
+            for start in (0..self.items - PAGE).step_by(PAGE) {
+                let target = format!("{}&last={}", self.first(), (self.name)(start));
+                let body = connection.get(&target)?;
+                let last = format!("\"{}\"", (self.name)(start + PAGE));
+                ensure!(
+                    holds(&body, last.as_bytes()),
+                    "{target}: a page without {last}"
+                );
+            }
+            Ok(())
+        })?;
+        Ok(Sample { work: 1.0, cost })
+    }
+
     /// Asks for the first page only.
     fn repeat_first(&self, bench: &Bench, peer: &Peer) -> Result<Sample> {
         // Other repositories stand before these, so that only the number is known.
