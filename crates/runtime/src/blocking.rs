@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tracing::{Instrument as _, Span};
 
@@ -87,11 +87,7 @@ impl BlockingPool {
         if HOSTS.get() {
             return call();
         }
-        let permits = Arc::clone(&self.permits);
-        let permit = permits
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed");
+        let permit = self.permit().await;
         let span = Span::current();
         let call = move || {
             let result = span.in_scope(call);
@@ -120,6 +116,31 @@ impl BlockingPool {
         let Ok(permit) = Arc::clone(&self.hosts).try_acquire_owned() else {
             return work.await;
         };
+        self.host_with(permit, work).await
+    }
+
+    /// Does the same where work shall wait for a thread: in a pool that is there for such work alone, or
+    /// nobody could say what waits for what.
+    ///
+    /// # Panics
+    /// Panics when `work` does.
+    ///
+    /// # Cancellation
+    /// As for [`BlockingPool::host`].
+    pub async fn host_in_turn<F>(&self, work: F) -> F::Output
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let permit = self.permit().await;
+        self.host_with(permit, work).await
+    }
+
+    async fn host_with<F>(&self, permit: OwnedSemaphorePermit, work: F) -> F::Output
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
         let (here, work) = (Handle::current(), work.instrument(Span::current()));
         returned(self.start(move || {
             let _hosting = Hosting::begin();
@@ -128,6 +149,14 @@ impl BlockingPool {
             result
         }))
         .await
+    }
+
+    async fn permit(&self) -> OwnedSemaphorePermit {
+        let permits = Arc::clone(&self.permits);
+        permits
+            .acquire_owned()
+            .await
+            .expect("the semaphore is never closed")
     }
 
     fn start<T, F>(&self, call: F) -> JoinHandle<T>

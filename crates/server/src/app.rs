@@ -103,14 +103,14 @@ impl Call {
         self.to_the_end_in(Span::current(), self.hosted(work))
     }
 
-    /// Runs something where its calls to the storage need not be handed over one by one.
+    /// Runs something where the store makes its calls most cheaply.
     pub(crate) fn hosted<W>(&self, work: W) -> impl Future<Output = W::Output> + Send + use<W>
     where
         W: Future + Send + 'static,
         W::Output: Send + 'static,
     {
-        let pool = self.app.runtime.blocking.clone();
-        async move { pool.host(work).await }
+        let store = self.app.store.clone();
+        async move { store.host(work).await }
     }
 
     /// Does the same in a span, in which a failure is told too.

@@ -22,7 +22,6 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, watch};
 use wharfinger_driver::{Driver, DriverExt as _, Durability, ErrorKind as DriverErrorKind};
 use wharfinger_oci::RepositoryName;
@@ -207,16 +206,14 @@ impl Catalog {
     async fn scan(self: &Arc<Self>) -> Option<Index> {
         let builder = Builder::like(self.read().index());
         let catalog = Arc::clone(self);
-        let until_the_end = async move {
+        let walk = async move {
             tokio::select! {
                 biased;
                 () = catalog.runtime.tasks.cancelled() => Ok(None),
                 found = catalog.walk_all(builder) => found,
             }
         };
-        // The driver answers on this thread whatever it can.
-        let walk = move || Handle::current().block_on(until_the_end);
-        match self.scanner.run(walk).await {
+        match self.scanner.host_in_turn(walk).await {
             Ok(found) => found,
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
@@ -231,6 +228,10 @@ impl Catalog {
         let (began, started) = (clock.now(), clock.monotonic());
         let mut walk = Walk::new(&self.driver, None);
         while let Some(name) = walk.next().await? {
+            // A driver that answers at once lets nobody else look.
+            if self.runtime.tasks.is_shutting_down() {
+                return Ok(None);
+            }
             if builder.push(name.as_str()).is_err() {
                 tracing::warn!(
                     most_bytes = MOST_BYTES,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wharfinger_driver::Driver;
 use wharfinger_oci::RepositoryName;
-use wharfinger_runtime::{Runtime, Secret};
+use wharfinger_runtime::{BlockingPool, Runtime, Secret};
 
 use crate::blobs::{Blobs, VerifyPolicy};
 use crate::cache::DescriptorCache;
@@ -71,6 +71,7 @@ pub struct Store {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) driver: Arc<dyn Driver>,
+    blocking: BlockingPool,
     pub(crate) links: Links,
     pub(crate) blobs: Blobs,
     pub(crate) cache: Option<Arc<dyn DescriptorCache>>,
@@ -96,6 +97,7 @@ impl Store {
             driver: Arc::clone(&driver),
             clock: Arc::clone(&runtime.clock),
         };
+        let blocking = runtime.blocking.clone();
         let tag_pages = TagPages::new(Arc::clone(&runtime.clock));
         let catalog = CatalogOptions {
             rescan: options.catalog_rescan,
@@ -109,6 +111,7 @@ impl Store {
         Self {
             shared: Arc::new(Shared {
                 driver,
+                blocking,
                 links,
                 blobs,
                 cache,
@@ -127,6 +130,23 @@ impl Store {
     #[must_use]
     pub fn repository(&self, name: &RepositoryName) -> Repository {
         Repository::new(Arc::clone(&self.shared), name.clone())
+    }
+
+    /// Runs `work`, which asks this store for much and waits for nobody else, where its calls cost least:
+    /// those that block are handed over together.
+    ///
+    /// # Cancellation
+    /// The work may go on to its end.
+    pub async fn host<F>(&self, work: F) -> F::Output
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        if self.shared.driver.capabilities().remote {
+            // It waits for the network, and no thread need wait with it.
+            return work.await;
+        }
+        self.shared.blocking.host(work).await
     }
 
     /// Counts the uploads that were neither finished nor cancelled. It looks through the whole tree, within a

@@ -31,7 +31,8 @@ pub(crate) struct Fixture {
     runtime: Runtime,
     stop: Option<oneshot::Sender<()>>,
     running: Option<tokio::task::JoinHandle<()>>,
-    tokio: tokio::runtime::Runtime,
+    /// Taken at the end.
+    tokio: Option<tokio::runtime::Runtime>,
     _scratch: Option<Scratch>,
 }
 
@@ -126,7 +127,7 @@ impl Fixture {
             runtime,
             stop: Some(stop),
             running: Some(running),
-            tokio,
+            tokio: Some(tokio),
             _scratch: None,
         }
     }
@@ -223,13 +224,17 @@ impl Fixture {
     /// Waits until the server has ended, and all it left to do is done.
     pub(crate) fn ended(&mut self) {
         let running = self.running.take().unwrap();
-        self.tokio.block_on(running).unwrap();
+        self.tokio().block_on(running).unwrap();
         self.runtime.tasks.shut_down();
-        self.tokio.block_on(self.runtime.tasks.ended());
+        self.tokio().block_on(self.runtime.tasks.ended());
+    }
+
+    fn tokio(&self) -> &tokio::runtime::Runtime {
+        self.tokio.as_ref().unwrap()
     }
 
     pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
-        self.tokio.block_on(future)
+        self.tokio().block_on(future)
     }
 
     /// The paths of everything in the store.
@@ -263,6 +268,9 @@ impl Fixture {
 impl Drop for Fixture {
     fn drop(&mut self) {
         self.stop.take();
+        // A call that is told to hang does so for ever.
+        let tokio = self.tokio.take().unwrap();
+        tokio.shutdown_timeout(Duration::from_secs(1));
     }
 }
 

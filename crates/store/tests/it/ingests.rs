@@ -408,6 +408,8 @@ async fn a_finish_goes_back_to_the_last_answered_offset() {
     for piece in bytes.slice(100_000..).chunks(40_000) {
         cut.write(Bytes::copy_from_slice(piece)).await.unwrap();
     }
+    // The client pauses.
+    assert!(cut.begin_early().await);
     drop(cut);
     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     let uploads = repository(&subject.again()).uploads();
