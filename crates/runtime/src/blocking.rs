@@ -205,6 +205,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::Tasks;
 
     #[test]
     fn a_call_for_a_runtime_that_has_shut_down_never_returns() {
@@ -230,7 +231,7 @@ mod tests {
         let asked = pool.clone();
         let work = async move {
             // What it waits for may come from here.
-            let spawned = tokio::spawn(async move { thread() }).await.unwrap();
+            let spawned = Tasks::new().spawn(async move { thread() }).await.unwrap();
             (
                 asked.run(thread).await,
                 asked.run(thread).await,
@@ -242,7 +243,7 @@ mod tests {
         assert_eq!((first, second), (own, own));
         assert_ne!(own, thread());
         assert_eq!(spawned, thread());
-        assert_ne!(pool.run(|| HOSTS.get()).await, true);
+        assert!(!pool.run(|| HOSTS.get()).await);
     }
 
     #[tokio::test]
@@ -251,7 +252,7 @@ mod tests {
         let ((end, ended), mut waiting) = (tokio::sync::watch::channel(false), Vec::new());
         for _ in 0..2 * FEW {
             let (pool, mut ended) = (pool.clone(), ended.clone());
-            waiting.push(tokio::spawn(async move {
+            waiting.push(Tasks::new().spawn(async move {
                 let calls = pool.clone();
                 let work = async move {
                     ended.wait_for(|ended| *ended).await.unwrap();

@@ -109,7 +109,8 @@ impl Call {
         W: Future + Send + 'static,
         W::Output: Send + 'static,
     {
-        let store = self.app.store.clone();
+        // In a box: whoever waits for it holds no room for it.
+        let (store, work) = (self.app.store.clone(), Box::pin(work));
         async move { store.host(work).await }
     }
 

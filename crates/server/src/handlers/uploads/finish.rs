@@ -47,7 +47,7 @@ pub(crate) async fn finish(
             digest,
             size_bytes: None,
         };
-        let committed = Box::pin(owned.hosted(writer.commit(expected))).await?;
+        let committed = owned.hosted(writer.commit(expected)).await?;
         tracing::debug!(size_bytes = committed.size_bytes, "committed");
         let size_bytes = Some(committed.size_bytes);
         let target = Target::Blob {

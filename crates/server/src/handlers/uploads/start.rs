@@ -123,7 +123,7 @@ async fn in_one_request(
         digest: *digest,
         size_bytes,
     };
-    let committed = Box::pin(call.hosted(writer.commit(expected))).await?;
+    let committed = call.hosted(writer.commit(expected)).await?;
     tracing::debug!(size_bytes = committed.size_bytes, "committed");
     let size_bytes = Some(committed.size_bytes);
     let target = Target::Blob {

@@ -36,7 +36,7 @@ pub(crate) async fn write(
             .map_or(jiff::Timestamp::UNIX_EPOCH, timestamp);
         let announced = range.map(ByteRange::len);
         let writer = receive(writer, &mut body, announced, OnCut::Keep).await?;
-        let offset = Box::pin(owned.hosted(writer.close())).await?;
+        let offset = owned.hosted(writer.close()).await?;
         Ok(session_reply(
             &owned,
             StatusCode::ACCEPTED,
