@@ -12,7 +12,6 @@ mod alarm;
 mod bound;
 mod linger;
 mod pace;
-mod portions;
 mod preface;
 mod protocols;
 mod requests;
@@ -41,7 +40,6 @@ use crate::service::serve;
 use crate::tls::Certificates;
 
 use self::linger::Lingering;
-use self::portions::Portions;
 use self::preface::speaks_http2;
 use self::protocols::Protocols;
 use self::requests::Requests;
@@ -202,12 +200,6 @@ impl Connections {
     {
         let app = &self.app;
         let requests = Requests::default();
-        let stream = Portions::new(
-            stream,
-            requests.clone(),
-            self.protocols.head_bytes,
-            app.quotas.large_bodies.clone(),
-        );
         let io = Watched::new(stream, Heads::Alone, &app.limits, requests.clone());
         let served = requests.clone();
         // In a box: a connection that waits for its next request holds no room for it.

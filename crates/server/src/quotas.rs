@@ -15,9 +15,6 @@ use crate::config::Limits;
 /// 4: one client that fills its share leaves three quarters to others.
 const BODY_MEMORY_SHARES: usize = 4;
 
-/// 16: several times as many bodies as two cores can take at full speed.
-const LARGE_BODIES: usize = 16;
-
 /// What clients have, and how much of it they may have.
 #[derive(Debug)]
 pub(crate) struct Quotas {
@@ -25,8 +22,6 @@ pub(crate) struct Quotas {
     pub(crate) requests: Places,
     /// Requests under way that bring content.
     pub(crate) uploads: Places,
-    /// Large bodies that are read in wide portions.
-    pub(crate) large_bodies: Places,
     /// A permit for each byte of a body that is held whole in memory.
     body_memory: Arc<Semaphore>,
     max_body_bytes: usize,
@@ -56,7 +51,6 @@ impl Quotas {
         Self {
             requests: Places::new(limits.max_requests),
             uploads: Places::new(limits.max_uploads),
-            large_bodies: Places::new(LARGE_BODIES),
             body_memory: Arc::new(Semaphore::new(memory)),
             // The largest manifest fits into the share of anybody.
             max_body_bytes: (memory / BODY_MEMORY_SHARES)
@@ -197,7 +191,7 @@ impl Drop for Room {
 }
 
 /// A number of places.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Places {
     taken: Arc<AtomicUsize>,
     max: usize,
@@ -208,7 +202,7 @@ pub(crate) struct Places {
 pub(crate) struct Place(Arc<AtomicUsize>);
 
 impl Places {
-    pub(crate) fn new(max: usize) -> Self {
+    fn new(max: usize) -> Self {
         Self {
             taken: Arc::default(),
             max,

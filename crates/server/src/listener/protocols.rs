@@ -7,7 +7,6 @@ use hyper_util::rt::TokioTimer;
 
 use crate::config::Limits;
 
-use super::portions::WIDE_BYTES;
 use super::streams::Streams;
 
 /// 8 KiB: less is not enough for the head of a request.
@@ -42,21 +41,21 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Protocols {
     pub(super) http1: http1::Builder,
-    /// The most that a head may have.
-    pub(super) head_bytes: usize,
+    head_bytes: u32,
 }
 
 impl Protocols {
     pub(super) fn new(limits: &Limits) -> Self {
-        let head_bytes = limits.buffer_bytes.max(MIN_BUFFER_BYTES);
+        let buffer_bytes = limits.buffer_bytes.max(MIN_BUFFER_BYTES);
         let mut http1 = http1::Builder::new();
         // The connection itself sees to it that heads come.
         // hyper takes 100 headers at most, four times what the specifications define; to say so costs
         // each request the clearing of their places.
-        http1
-            .header_read_timeout(None)
-            .max_buf_size(WIDE_BYTES.max(head_bytes + 1));
-        Self { http1, head_bytes }
+        http1.header_read_timeout(None).max_buf_size(buffer_bytes);
+        Self {
+            http1,
+            head_bytes: u32::try_from(buffer_bytes).unwrap_or(u32::MAX),
+        }
     }
 
     /// Returns what serves one connection of HTTP/2, whose streams `streams` runs.
@@ -65,7 +64,7 @@ impl Protocols {
         http2
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_STREAMS)
-            .max_header_list_size(u32::try_from(self.head_bytes).unwrap_or(u32::MAX))
+            .max_header_list_size(self.head_bytes)
             .max_pending_accept_reset_streams(MAX_UNSEEN_RESETS)
             .max_local_error_reset_streams(MAX_FAULTS)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
