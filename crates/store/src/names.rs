@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// What ends each name; no name has it.
-pub(crate) const END: char = '\n';
+pub(crate) const END: u8 = b'\n';
 
 /// Names of repositories or tags, in the order of their list.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -15,14 +15,14 @@ pub struct Names {
 impl Names {
     /// Takes names over, each with a newline behind it.
     pub(crate) fn of_lines(text: String) -> Self {
-        debug_assert!(text.is_empty() || text.ends_with(END));
+        debug_assert!(text.is_empty() || text.ends_with(char::from(END)));
         Self { text }
     }
 
     /// Adds a name behind the others.
     pub(crate) fn push(&mut self, name: &str) {
         self.text.push_str(name);
-        self.text.push(END);
+        self.text.push(char::from(END));
     }
 
     /// Gives back the memory that nothing is in.
@@ -32,7 +32,7 @@ impl Names {
 
     /// Returns the names, one after the other.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &str> {
-        self.text.split_terminator(END)
+        self.text.split_terminator(char::from(END))
     }
 
     /// Returns the last one.

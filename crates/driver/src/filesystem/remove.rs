@@ -77,10 +77,8 @@ pub(super) fn remove_at(directory: BorrowedFd<'_>, name: &str) -> Result<(), Err
     match rustix::fs::unlinkat(directory, name, AtFlags::empty()) {
         Err(errno @ (Errno::ISDIR | Errno::PERM)) => {
             // Mostly it is an upload whose files have gone where they belong.
-            match rustix::fs::unlinkat(directory, name, AtFlags::REMOVEDIR) {
-                Ok(()) => Ok(()),
-                Err(_) => remove_tree(directory, name, errno),
-            }
+            rustix::fs::unlinkat(directory, name, AtFlags::REMOVEDIR)
+                .or_else(|_| remove_tree(directory, name, errno))
         }
         other => other,
     }

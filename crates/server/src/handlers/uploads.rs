@@ -30,6 +30,7 @@ use jiff::Timestamp;
 use tracing::Span;
 use tracing::field::Empty;
 use wharfinger_oci::{Algorithm, Digest, Query, RepositoryName, Route, UploadId, code};
+use wharfinger_store::{self as store, IngestWriter, Purpose};
 
 use crate::app::Call;
 use crate::error::Failure;
@@ -99,6 +100,18 @@ fn given_state(call: &Call, name: &RepositoryName, id: &UploadId) -> Result<Uplo
             "the state is of another upload",
         ))
     }
+}
+
+/// Opens an upload to go on with.
+async fn opened(
+    call: &Call,
+    name: &RepositoryName,
+    id: &UploadId,
+    purpose: Purpose,
+) -> store::Result<IngestWriter> {
+    let (uploads, id) = (call.repository(name).uploads(), id.clone());
+    let work = async move { uploads.open(&id, purpose).await };
+    call.hosted(work).await
 }
 
 /// Reads the digest that a blob shall have.

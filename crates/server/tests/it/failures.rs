@@ -111,11 +111,11 @@ fn storage_that_fails_is_unavailable_and_says_no_more() {
 #[test]
 fn an_answer_that_breaks_off_is_no_whole_one() {
     let cut = Fault::Cut {
-        after: 300_000,
+        after: 100_000,
         kind: ErrorKind::Unavailable,
     };
     let fixture = faulty(FaultPlan::new().always(Method::Read, cut));
-    let blob = Blob::random(65, 900_000);
+    let blob = Blob::random(65, 300_000);
     fixture.push("a", &blob);
     let mut connection = fixture.client().connect().unwrap();
     let path = format!("/v2/a/blobs/{}", blob.digest);
@@ -123,7 +123,7 @@ fn an_answer_that_breaks_off_is_no_whole_one() {
     let head = connection.read_head().unwrap();
     assert_eq!(
         (head.status, head.header("content-length")),
-        (200, Some("900000"))
+        (200, Some("300000"))
     );
     let mut got = Vec::new();
     connection.read_body(&head, &mut got).unwrap_err();

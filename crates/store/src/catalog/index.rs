@@ -17,14 +17,13 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use wharfinger_oci::RepositoryName;
 
-use crate::names::Names;
+use crate::names::{END, Names};
 
 const MAGIC: &[u8] = b"wharfinger catalog 1\n";
 const CHECK: Range<usize> = MAGIC.len()..MAGIC.len() + 4;
 const BEGAN: Range<usize> = CHECK.end..CHECK.end + 8;
 const TOOK: Range<usize> = BEGAN.end..BEGAN.end + 8;
 const NAMES: usize = TOOK.end;
-const END: u8 = b'\n';
 
 /// 64 MiB: three million names of 20 letters. While a scan runs there may be two of them.
 pub(super) const MOST_BYTES: usize = 64 * 1024 * 1024;

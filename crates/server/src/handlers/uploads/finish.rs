@@ -13,7 +13,7 @@ use crate::response::Response;
 
 use super::receive::{OnCut, receive};
 use super::write::{at, chunk_range};
-use super::{created, given_digest, given_state, note_digest, span_of};
+use super::{created, given_digest, given_state, note_digest, opened, span_of};
 
 /// What a finish has to go on with.
 enum Opened {
@@ -67,19 +67,16 @@ async fn open(call: &Call, action: &FinishUpload) -> Result<(Digest, Opened), Fa
     let digest = given_digest(call)?;
     note_digest(&digest);
     let range = chunk_range(call)?;
-    let repository = call.repository(name);
     let purpose = Purpose::Finish {
         offset: state.offset,
     };
-    let (uploads, of) = (repository.uploads(), id.clone());
-    let opened = call.hosted(async move { uploads.open(&of, purpose).await });
-    match opened.await {
+    match opened(call, name, id, purpose).await {
         Ok(writer) => {
             let writer = at(writer, state.offset, range).await?;
             Ok((digest, Opened::Upload(Box::new(writer), range)))
         }
         Err(error) if *error.kind() == ErrorKind::UploadUnknown => {
-            match repository.stat_blob(&digest).await {
+            match call.repository(name).stat_blob(&digest).await {
                 Ok(_) => Ok((digest, Opened::Finished)),
                 Err(gone) if *gone.kind() == ErrorKind::BlobUnknown => Err(error.into()),
                 Err(failed) => Err(failed.into()),

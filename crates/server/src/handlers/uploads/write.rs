@@ -13,7 +13,7 @@ use crate::error::Failure;
 use crate::response::Response;
 
 use super::receive::{OnCut, receive};
-use super::{announced_algorithm, given_state, session_reply, span_of, timestamp};
+use super::{announced_algorithm, given_state, opened, session_reply, span_of, timestamp};
 
 /// Appends the body to an upload. What has arrived before a cut is kept.
 pub(crate) async fn write(
@@ -58,10 +58,7 @@ async fn open(
     let state = given_state(call, name, id)?;
     let range = chunk_range(call)?;
     let algorithm = announced_algorithm(call)?;
-    let uploads = call.repository(name).uploads();
-    let of = id.clone();
-    let opened = call.hosted(async move { uploads.open(&of, Purpose::Append).await });
-    let writer = opened.await?;
+    let writer = opened(call, name, id, Purpose::Append).await?;
     Ok((at(writer, state.offset, range).await?, range, algorithm))
 }
 
